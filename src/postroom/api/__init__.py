@@ -1,0 +1,1 @@
+"""HTTP: thin, it calls the engine."""

@@ -1,0 +1,1 @@
+"""What we do with mail: decisions and their execution over ports; no sockets, no SQL."""

@@ -1,0 +1,1 @@
+"""What the RFCs say about a message: pure functions, no I/O."""
