@@ -119,17 +119,19 @@ class MailboxStatus:
 class Cursor:
     """Our durable place in one mailbox. Everything below `next_uid` was taken.
 
-    `resets`: changes of UIDVALIDITY in a row without quiet between them. `silent_before`: a message
-    that the server received before it wakes nobody; None when all may.
+    A message below UID `silent_below` that the server received before `silent_before` is history: it wakes
+    nobody. `resets`: changes of UIDVALIDITY in a row without quiet between them, the last at `reset_at`.
     """
 
     site_id: str
     mailbox: str
     uidvalidity: int
     next_uid: int
-    silent_before: datetime | None
+    silent_below: int = 0
+    silent_before: datetime | None = None
     resets: int = 0
     reset_at: datetime | None = None
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

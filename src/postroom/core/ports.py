@@ -7,7 +7,7 @@ compares the claim's token and raises `LeaseLost` when it is no longer ours, hav
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from postroom.core.agent import Agent
@@ -140,8 +140,12 @@ class MailSession(Protocol):
         """
         ...
 
-    async def find(self, mailbox: str, *, message_id: str = "", unseen: bool = False) -> tuple[int, ...]:
-        """UIDs of messages with this Message-ID, or without the Seen flag."""
+    async def find(
+        self, mailbox: str, *, message_id: str = "", unseen: bool = False, since: date | None = None
+    ) -> tuple[int, ...]:
+        """UIDs, ascending, of messages that fit every criterion given: this Message-ID, without the Seen
+        flag, received (INTERNALDATE) on this day or later. `unseen` and `since` answer in ranges small
+        enough for any server's line limit."""
         ...
 
     async def flag(self, mailbox: str, uids: Collection[int], flags: Sequence[str]) -> None:
