@@ -1,0 +1,87 @@
+"""Bells within one process: what rings now in a queue, what rings later in a heap, and an event."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from heapq import heappop, heappush
+from itertools import count
+
+from postroom.core.model import Bell, BellKind
+from postroom.core.ports import Clock
+
+_Key = tuple[BellKind, str]
+
+
+class EmbeddedBells:
+    """`core.ports.Bells` for a single process.
+
+    A bell that is due and not yet heard swallows further ones for the same thing; one for later is kept once
+    per thing and time, and is never heard early. Several hearers share the bells: each is heard by one.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: dict[_Key, Bell] = {}
+        self._later: list[tuple[datetime, int, Bell]] = []
+        self._waiting: set[tuple[_Key, datetime]] = set()
+        self._order = count()
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    async def ring(self, bell: Bell) -> None:
+        """Let `bell` be heard at `bell.at`; at once when that is None or past. A closed one drops it."""
+        if self._closed:
+            return
+        if bell.at is None or bell.at <= self._clock.now():
+            self._due.setdefault((bell.kind, bell.id), bell)
+        elif not self._put_off(bell, bell.at):
+            return
+        self._changed.set()
+
+    def _put_off(self, bell: Bell, at: datetime) -> bool:
+        entry = ((bell.kind, bell.id), at)
+        if entry in self._waiting:
+            return False
+        self._waiting.add(entry)
+        heappush(self._later, (at, next(self._order), bell))
+        return True
+
+    async def heard(self) -> AsyncIterator[Bell]:
+        """Bells as they fall due, in the order in which they did, until `close`."""
+        while not self._closed:
+            self._collect_due()
+            if self._due:
+                yield self._due.pop(next(iter(self._due)))
+            else:
+                await self._until_something_changes()
+
+    def _collect_due(self) -> None:
+        now = self._clock.now()
+        while self._later and self._later[0][0] <= now:
+            at, _, bell = heappop(self._later)
+            key = (bell.kind, bell.id)
+            self._waiting.discard((key, at))
+            self._due.setdefault(key, bell)
+
+    async def _until_something_changes(self) -> None:
+        self._changed.clear()
+        if not self._later:
+            await self._changed.wait()
+            return
+        seconds = (self._later[0][0] - self._clock.now()).total_seconds()
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        change = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait((timer, change), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            change.cancel()
+            await asyncio.wait((timer, change))
+
+    async def close(self) -> None:
+        """End every `heard`, and forget the bells that wait."""
+        self._closed = True
+        self._due.clear()
+        self._later.clear()
+        self._waiting.clear()
+        self._changed.set()
