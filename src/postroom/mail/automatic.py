@@ -1,0 +1,349 @@
+"""Whether a message was written by a person now (RFC 3834, D7): a verdict with the sign that gave it.
+
+Header signs decide alone; words of subject and text only count together with another sign, so that a
+person who writes about holidays or forwards a bounce is still a person.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from postroom.mail import automatic_senders as senders
+from postroom.mail import automatic_words as words
+from postroom.mail.message import Mail
+
+Kind = Literal["report", "complaint", "disposition", "vacation", "list", "bulk", "no_reply", "automatic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Automatic:
+    """Why a message gets no answer.
+
+    `kind`: "report" (of delivery), "complaint" (RFC 5965), "disposition" (read or deleted, RFC 8098),
+    "vacation" (an automatic reply), "list", "bulk", "no_reply", or "automatic" for anything else.
+    `reason`: the short stable code of the sign that decided.
+    """
+
+    kind: Kind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Signs:
+    """What the rules look at, taken out of the mail once."""
+
+    mail: Mail
+    fields: Mapping[str, list[str]]
+    return_path: str | None
+
+    def first(self, name: str) -> str:
+        return next(iter(self.fields.get(name, ())), "").strip()
+
+    def content_type(self) -> str:
+        return self.first("content-type").lower()
+
+    def sender(self) -> str:
+        return self.mail.from_.address.lower() if self.mail.from_ else ""
+
+
+def classify(mail: Mail, return_path: str | None = None) -> Automatic | None:
+    """The verdict on `mail`, or None for mail that a person wrote.
+
+    `return_path` is the envelope's sender where the caller knows it ("" or "<>": none); without it the
+    topmost Return-Path field is read.
+    """
+    signs = _signs(mail, return_path)
+    return next((verdict for rule in _RULES if (verdict := rule(signs)) is not None), None)
+
+
+def _signs(mail: Mail, return_path: str | None) -> _Signs:
+    fields: dict[str, list[str]] = {}
+    for name, value in mail.headers.fields:
+        fields.setdefault(name.lower(), []).append(value)
+    if return_path is None and "return-path" in fields:
+        return_path = fields["return-path"][0]
+    path = return_path if return_path is None else return_path.strip().strip("<>").strip().lower()
+    return _Signs(mail, fields, path)
+
+
+def _structured_report(signs: _Signs) -> Automatic | None:
+    """Reports made for programs: RFC 6522 and the types within it."""
+    content_type = signs.content_type()
+    parts = {file.content_type.lower() for file in signs.mail.attachments}
+    if content_type.startswith("multipart/report"):
+        return _report_of_type(content_type, parts)
+    if content_type.startswith(tuple(_REPORT_PARTS)):
+        return Automatic(_REPORT_PARTS[content_type.split(";")[0].strip()], "report_part")
+    for part, kind in _REPORT_PARTS.items():
+        if part in parts and (_is_machine(signs) or words.names_report(signs.mail.subject)):
+            return Automatic(kind, "report_part")
+    return None
+
+
+_REPORT_PARTS: Mapping[str, Kind] = {
+    "message/feedback-report": "complaint",
+    "message/disposition-notification": "disposition",
+    "message/global-disposition-notification": "disposition",
+    "message/delivery-status": "report",
+    "message/global-delivery-status": "report",
+}
+_REPORT_TYPE = re.compile(r"report-type\s*=\s*\"?([\w-]+)")
+_REPORT_TYPES: Mapping[str, Kind] = {
+    "feedback-report": "complaint",
+    "disposition-notification": "disposition",
+    "delivery-status": "report",
+    "tlsrpt": "automatic",
+}
+
+
+def _report_of_type(content_type: str, parts: set[str]) -> Automatic:
+    for part, kind in _REPORT_PARTS.items():
+        if part in parts:
+            return Automatic(kind, "multipart_report")
+    named = _REPORT_TYPE.search(content_type)
+    return Automatic(_REPORT_TYPES.get(named[1] if named else "", "report"), "multipart_report")
+
+
+def _is_machine(signs: _Signs) -> bool:
+    return (
+        signs.return_path == ""
+        or _daemon(signs) is not None
+        or _submitted(signs) not in ("", "no")
+        or "x-failed-recipients" in signs.fields
+    )
+
+
+def _failed_recipients(signs: _Signs) -> Automatic | None:
+    for name in ("x-failed-recipients", "x-ms-exchange-message-is-ndr"):
+        if name in signs.fields:
+            return Automatic("report", name.replace("-", "_"))
+    return None
+
+
+def _daemon(signs: _Signs) -> str | None:
+    return senders.mail_system_code(signs.sender(), signs.return_path or "", signs.first("from"))
+
+
+def _from_daemon(signs: _Signs) -> Automatic | None:
+    reason = _daemon(signs)
+    return None if reason is None else Automatic(_kind_by_words(signs, "report"), reason)
+
+
+def _submitted(signs: _Signs) -> str:
+    """The keyword of Auto-Submitted (RFC 3834 section 5), in lower case."""
+    for value in signs.fields.get("auto-submitted", ()):
+        keyword = re.split(r"[\s;(]", value.strip().lower(), maxsplit=1)[0]
+        if keyword not in ("", "no"):
+            return keyword
+    return ""
+
+
+def _auto_submitted(signs: _Signs) -> Automatic | None:
+    keyword = _submitted(signs)
+    if not keyword:
+        return None
+    kind: Kind = "vacation" if keyword == "auto-replied" else "automatic"
+    if kind == "automatic" and _list_field(signs) is not None:
+        kind = "list"
+    return Automatic(_kind_by_words(signs, kind), "auto_submitted")
+
+
+def _null_return_path(signs: _Signs) -> Automatic | None:
+    if signs.return_path not in ("", "null"):
+        return None
+    return Automatic(_kind_by_words(signs, "automatic"), "null_return_path")
+
+
+def _kind_by_words(signs: _Signs, default: Kind) -> Kind:
+    """Tells what a message is that is known to be automatic."""
+    mail = signs.mail
+    from_machine = default in ("report", "automatic", "no_reply")
+    if words.names_report(mail.subject) or (from_machine and words.tells_failure(mail.text)):
+        return "report"
+    if words.names_receipt(mail.subject, mail.text):
+        return "disposition"
+    if words.names_absence(mail.subject):
+        return "vacation"
+    if default == "automatic" and _cites(mail) and words.tells_absence(mail.text):
+        return "vacation"
+    return default
+
+
+def _cites(mail: Mail) -> bool:
+    return bool(mail.in_reply_to or mail.references)
+
+
+_REPLY_FIELDS = (
+    "x-autoreply",
+    "x-auto-reply",
+    "x-autorespond",
+    "x-autoresponder",
+    "x-auto-response",
+    "x-autoresponse",
+    "x-autoreply-from",
+    "x-autoreply-domain",
+    "x-mail-autoreply",
+    "x-autoreply-subject",
+    "x-vacation",
+    "x-autogenerated-reply",
+    "x-mdaemon-autoreply",
+    "x-sieve-vacation",
+)
+
+
+def _reply_field(signs: _Signs) -> Automatic | None:
+    for name in _REPLY_FIELDS:
+        if signs.first(name).lower() not in ("", "no", "false"):
+            return Automatic("vacation", name.replace("-", "_"))
+    if "autorespond" in signs.first("delivered-to").lower():
+        return Automatic("vacation", "delivered_to_autoresponder")
+    if signs.first("preference").lower() == "auto_reply":
+        return Automatic("vacation", "preference_auto_reply")
+    return None
+
+
+_SUPPRESSED = frozenset(("all", "autoreply", "oof"))
+
+
+def _response_suppressed(signs: _Signs) -> Automatic | None:
+    """`None`, and the values about receipts alone (DR, RN, NRN), say nothing against a person."""
+    for value in signs.fields.get("x-auto-response-suppress", ()):
+        if _SUPPRESSED & set(re.split(r"[\s,;]+", value.lower())):
+            return Automatic(_kind_by_words(signs, "automatic"), "x_auto_response_suppress")
+    return None
+
+
+_LIST_FIELDS = (
+    "list-id",
+    "list-post",
+    "list-help",
+    "list-subscribe",
+    "list-owner",
+    "list-archive",
+    "mailing-list",
+    "x-mailing-list",
+    "x-beenthere",
+    "x-mailman-version",
+    "x-listname",
+    "x-list-id",
+    "x-ml-name",
+    "x-mlserver",
+    "x-google-group-id",
+    "x-yahoogroups-version",
+    "x-listserver",
+    "x-list-host",
+)
+
+
+def _list_field(signs: _Signs) -> str | None:
+    return next((name for name in _LIST_FIELDS if signs.first(name)), None)
+
+
+def _from_list(signs: _Signs) -> Automatic | None:
+    """RFC 2369 and RFC 2919, and what list programs wrote before and beside them."""
+    name = _list_field(signs)
+    if name is not None:
+        return Automatic("list", name.replace("-", "_"))
+    for name in ("list-unsubscribe", "list-unsubscribe-post"):
+        if signs.first(name):
+            return Automatic("bulk", name.replace("-", "_"))
+    return None
+
+
+_PRECEDENCES: Mapping[str, Kind] = {
+    "bulk": "bulk",
+    "junk": "bulk",
+    "list": "list",
+    "auto_reply": "vacation",
+    "auto-reply": "vacation",
+}
+
+
+def _precedence(signs: _Signs) -> Automatic | None:
+    for name in ("precedence", "x-precedence"):
+        for value in signs.fields.get(name, ()):
+            word = value.strip().lower()
+            if word in _PRECEDENCES:
+                kind = _kind_by_words(signs, _PRECEDENCES[word])
+                return Automatic(kind, "precedence_" + word.replace("-", "_"))
+    return None
+
+
+_MACHINE_FIELDS = (
+    "x-loop",
+    "x-cron-env",
+    "x-fc-machinegenerated",
+    "x-autogenerated",
+    "x-auto-generated",
+    "x-automated",
+    "x-facebook-notify",
+    "x-github-reason",
+    "x-gitlab-project-id",
+    "x-jira-fingerprint",
+    "x-nagios-notification",
+    "x-linkedin-class",
+    "x-ms-exchange-generated-message-source",
+)
+
+
+def _machine_field(signs: _Signs) -> Automatic | None:
+    for name in _MACHINE_FIELDS:
+        if signs.first(name).lower() not in ("", "no", "false"):
+            return Automatic("automatic", name.replace("-", "_"))
+    return None
+
+
+def _no_reply(signs: _Signs) -> Automatic | None:
+    mail = signs.mail
+    names = [] if mail.from_ is None else [mail.from_.address, mail.from_.name]
+    if len(mail.reply_to) == 1:
+        names.append(mail.reply_to[0].address)
+    if senders.refuses_replies(names):
+        return Automatic(_kind_by_words(signs, "no_reply"), "no_reply_address")
+    return None
+
+
+def _robot_address(signs: _Signs) -> Automatic | None:
+    """A system user as the envelope's sender is no sign: web forms send so what a person wrote."""
+    if senders.is_list_address(signs.sender(), signs.return_path or ""):
+        return Automatic("list", "list_address")
+    if senders.is_system_user(signs.sender()):
+        return Automatic("automatic", "system_address")
+    return None
+
+
+def _by_words(signs: _Signs) -> Automatic | None:
+    """Subject and text, which only count together; the last resort for mail without header signs."""
+    mail = signs.mail
+    away = words.tells_absence(mail.text)
+    if words.names_automatic_reply(mail.subject) and (away or _cites(mail)):
+        return Automatic("vacation", "reply_words")
+    if words.names_absence_of(mail.subject) and away and _cites(mail):
+        return Automatic("vacation", "absence_words")
+    if words.names_receipt(mail.subject, mail.text):
+        return Automatic("disposition", "receipt_words")
+    returned = any(file.content_type.startswith("message/") for file in mail.attachments)
+    if words.names_complaint(mail.subject) and returned:
+        return Automatic("complaint", "complaint_words")
+    failed = words.names_report(mail.subject) and words.tells_failure(mail.text)
+    if failed and (returned or words.quotes_smtp(mail.text)):
+        return Automatic("report", "report_words")
+    return None
+
+
+_RULES = (
+    _structured_report,
+    _failed_recipients,
+    _from_daemon,
+    _auto_submitted,
+    _null_return_path,
+    _reply_field,
+    _response_suppressed,
+    _from_list,
+    _precedence,
+    _machine_field,
+    _no_reply,
+    _robot_address,
+    _by_words,
+)
