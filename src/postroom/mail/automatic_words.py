@@ -51,6 +51,7 @@ _FAILURE_TEXT = re.compile(
     r"delivery status notification|while attempting to deliver|had trouble delivering|"
     r"trying to deliver (?:the|your) mail|has been delayed|has not yet been delivered|"
     r"is delayed for more than|transcript of session follows|invalid user address|"
+    r'"notificationtype" ?: ?"bounce"|'
     r"was rejected by a remote|exceeds allowed size: |"
     r"konnte nicht zugestellt|nicht übermittelt werden|n'a pas pu être (?:remis|distribu|délivr)|"
     r"no se pudo entregar|no ha podido entregarse|não pôde ser entregue|não foi possível entregar|"

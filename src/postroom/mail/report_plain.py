@@ -1,0 +1,152 @@
+"""Delivery reports that follow no standard: qmail, Exim, old sendmail, Exchange, providers' own forms.
+
+They agree on one thing: above the returned message they name the addresses and say what went wrong.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from postroom.mail.message import Mail
+from postroom.mail.report_model import ReportedRecipient
+from postroom.mail.report_returned import split_report
+from postroom.mail.report_status import is_temporary, status_of_text
+
+_LOOKED_AT = 100_000
+_RECIPIENTS = 1000
+_ADDR = r"[^\s<>\"'()\[\]{},;:|*]{1,256}@[^\s<>\"'()\[\]{},;:|*@]{1,255}[^\s<>\"'()\[\]{},;:|*@.]"
+_LISTED = re.compile(
+    rf"[ \t]{{0,20}}(?:>>>|[*•·]|-{{1,3}}|\d+[.)])?[ \t]*[\"'<(*_\[]{{0,4}}({_ADDR})[\"'>)*_\]]{{0,4}}"
+    r"(?=$|[\s:;,<(\[])"
+)
+_SAID = re.compile(rf"(?:<<<|>>>)?\s*[45]\d\d[ -].{{0,20}}?<({_ADDR})>")
+_COMMAND = re.compile(rf"RCPT TO:\s*<?({_ADDR})>?", re.IGNORECASE)
+_KEYED = re.compile(rf'"emailAddress"\s*:\s*"({_ADDR})"')  # Amazon's notifications in JSON
+_ANY = re.compile(rf"({_ADDR})")
+_NOT_RECIPIENT = re.compile(
+    r"mail from|from:|contact|support|help|assistance|postmaster|envelope-from|sender|message-id|"
+    r"sent by|please|write to|お問い合わせ|ご連絡|様",
+    re.IGNORECASE,
+)
+_NAMED_FAILURE = re.compile(
+    r"deliver|reach|recipient|mailbox|attempts|rejected|failed|unknown|bounce|送信|配信|宛", re.I
+)
+_DELAYED = re.compile(
+    r"has been delayed|is delayed|delayed \d|delayed mail|not yet been delivered|will be retried|"
+    r"still being retried|delivery attempts will continue|warning message only|"
+    r"only a temporary failure|could not send (?:mail|message) for past|this is a warning|"
+    r"\((?:delay|verzögert)\)|warning--|wurde verzögert|remise retardée|задержан",
+    re.IGNORECASE,
+)
+_GIVEN_UP = re.compile(r"failed permanently|permanent error|given up|giving up|permanent fatal", re.I)
+
+
+def plain_recipients(mail: Mail) -> tuple[ReportedRecipient, ...]:
+    """The recipients that the text of the report `mail` names, with status and action."""
+    for text in _texts(mail):
+        if found := _recipients_in(mail, text):
+            return found
+    return ()
+
+
+def _texts(mail: Mail) -> Iterator[str]:
+    """The report's text, then what a broken structure made attachments of."""
+    yield mail.text[:_LOOKED_AT]
+    for file in mail.attachments:
+        if file.content_type.lower().startswith("text/plain"):
+            yield file.content[:_LOOKED_AT].decode("utf-8", "replace")
+
+
+def _recipients_in(mail: Mail, text: str) -> tuple[ReportedRecipient, ...]:
+    head, returned = split_report(text)
+    action = _action(mail.subject, head)
+    addresses = _addresses(mail, head, returned)
+    segments = _segments(head, addresses)
+    return tuple(_recipient(address, action, segments[address], head) for address in addresses)
+
+
+def _recipient(address: str, action: str, segment: str, head: str) -> ReportedRecipient:
+    status = status_of_text(segment, action, head) or status_of_text(head, action, head)
+    if not status or (action == "failed" and status.startswith("2.")):
+        status = "4.0.0" if action == "delayed" else "5.0.0"
+    said = " ".join(segment.split())[:1000]
+    return ReportedRecipient(address, action, status, is_temporary(status, action), said, address)
+
+
+def _action(subject: str, head: str) -> str:
+    told = f"{subject}\n{head}"
+    return "delayed" if _DELAYED.search(told) and not _GIVEN_UP.search(told) else "failed"
+
+
+def _addresses(mail: Mail, head: str, returned: str) -> tuple[str, ...]:
+    """The failed addresses, from the surest place that names any."""
+    own = {address.address.lower() for address in (*mail.to, *mail.cc)}
+    if mail.from_ is not None:
+        own.add(mail.from_.address.lower())
+    failed = mail.headers.all("x-failed-recipients")
+    places = (
+        (match[1] for value in failed for match in _ANY.finditer(value)),
+        (match[1] for match in _KEYED.finditer(head)),
+        _others(_listed(head), own),
+        _others((match[1] for match in _SAID.finditer(head)), own),
+        _others((match[1] for match in _COMMAND.finditer(head)), own),
+        _others(_in_sentences(head, _NAMED_FAILURE), own),
+        _others(_in_sentences(head, None), own),
+        _listed(head),
+        _returned_to(returned),
+    )
+    for place in places:
+        if found := _unique(place):
+            return found
+    return ()
+
+
+def _unique(addresses: Iterable[str]) -> tuple[str, ...]:
+    known: dict[str, str] = {}
+    for address in addresses:
+        known.setdefault(address.lower(), address)
+        if len(known) >= _RECIPIENTS:
+            break
+    return tuple(known.values())
+
+
+def _others(addresses: Iterable[str], own: set[str]) -> Iterator[str]:
+    """Leaves out the addresses of the report itself: whom it is from and to (the first sender)."""
+    return (address for address in addresses if address.lower() not in own)
+
+
+def _listed(head: str) -> Iterator[str]:
+    """Addresses that begin a line, as lists of recipients do."""
+    return (match[1] for line in head.splitlines() if (match := _LISTED.match(line)))
+
+
+def _in_sentences(head: str, words: re.Pattern[str] | None) -> Iterator[str]:
+    for line in head.splitlines():
+        if words is None or words.search(line):
+            for match in _ANY.finditer(line):
+                if not _NOT_RECIPIENT.search(line, 0, match.start()):
+                    yield match[1]
+
+
+def _returned_to(returned: str) -> Iterator[str]:
+    match = re.search(r"^To:(.{1,2000})$", returned, re.IGNORECASE | re.MULTILINE)
+    return (found[1] for found in _ANY.finditer(match[1])) if match else iter(())
+
+
+def _segments(head: str, addresses: tuple[str, ...]) -> dict[str, str]:
+    """What the report says of each address: its own lines, or all of the text for a single one."""
+    if len(addresses) == 1:
+        return {addresses[0]: _from_first(head, addresses[0])}
+    lines: dict[str, list[str]] = {address: [] for address in addresses}
+    lowered = {address.lower(): address for address in addresses}
+    current = ""
+    for line in head.splitlines():
+        named = [lowered[m[1].lower()] for m in _ANY.finditer(line) if m[1].lower() in lowered]
+        current = named[0] if named else current
+        if current:
+            lines[current].append(line)
+    return {address: "\n".join(told) for address, told in lines.items()}
+
+
+def _from_first(head: str, address: str) -> str:
+    place = head.lower().find(address.lower())
+    return head[place:] if place >= 0 else head
