@@ -1,0 +1,121 @@
+"""The new text of a mail apart from what it quotes and from its signature.
+
+The body is judged as lines (`quote_lines`), which openings (`quote_openings`) cut into spans
+(`quote_spans`). HTML is read as the same kind of lines (`quote_html`), so that one set of rules serves both.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from postroom.mail import quote_html
+from postroom.mail.html import to_text
+from postroom.mail.quote_lines import Lines, from_text, tidy
+from postroom.mail.quote_signature import tail_of
+from postroom.mail.quote_spans import Span, new_spans, spans_of
+
+_WORD = re.compile(r"\w+")
+_LINK_TARGET = re.compile(r"<(?:https?|mailto):[^<>\s]{0,500}>|https?://\S{1,500}")
+_EDGE = 400
+_EDGE_WORDS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one mail says now (`new_text`), what it repeats of others (`quoted`), and its `signature`.
+
+    `new_text` is never empty when the mail has text: without words of the writer's own it is the whole
+    text. It ends before a signature that ends the mail by a sign that is certain (`-- `, "Sent from my
+    phone", a list's footer), and keeps one that only looks like it or stands above the quote.
+    """
+
+    new_text: str
+    quoted: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """Which lines of a body are new, quoted, and the signature, as ranges [start, end)."""
+
+    lines: Lines
+    new: tuple[tuple[int, int], ...]
+    quoted: tuple[tuple[int, int], ...]
+    signature: tuple[int, int]
+
+    def text_of(self, ranges: Iterable[tuple[int, int]]) -> str:
+        joined = (self.lines.joined(start, end) for start, end in ranges)
+        return "\n\n".join(text for text in joined if text)
+
+    def reply(self) -> Reply:
+        return Reply(self.text_of(self.new), self.text_of(self.quoted), self.lines.joined(*self.signature))
+
+
+def split(text: str, html: str | None = None) -> Reply:
+    """`text` (plain, or Markdown made of `html`) taken apart; `html` is the mail's own, where it has one.
+
+    Where both show the same new text, it is taken from `text`; where they differ, HTML's structure
+    decides. Takes time in proportion to the size of both, and raises nothing.
+    """
+    plain = _judge(from_text(text))
+    if not html:
+        return plain.reply()
+    page = quote_html.read(html)
+    marked = _judge(page.lines)
+    if not marked.quoted or _agree(plain, marked):
+        return plain.reply()
+    new_text = to_text(page.html_of(marked.new)).text.strip()
+    if not new_text:
+        return plain.reply()
+    quoted = to_text(page.html_of(marked.quoted)).text.strip()
+    return Reply(new_text, quoted, marked.reply().signature)
+
+
+def _judge(lines: Lines) -> _Verdict:
+    """What of `lines` is new: all of it where nothing of the writer's own would remain."""
+    spans = spans_of(lines)
+    own = [span for span in spans if not span.quoted]
+    if not own:
+        return _all_new(lines)
+    last = own[-1]
+    tail = tail_of(lines, last.start, last.end)
+    if len(own) == 1 and not lines.says_something(last.start, tail.words_end):
+        return _all_new(lines)
+    words_end = tail.words_end if last is spans[-1] else last.end
+    shown = [Span(last.start, words_end) if span is last else span for span in spans]
+    filled = [span for span in shown if lines.says_something(span.start, span.end)]
+    return _Verdict(
+        lines,
+        tuple((span.start, span.end) for span in new_spans(lines, filled)),
+        tuple((span.start, span.end) for span in spans if span.quoted),
+        (tail.signature_start, tail.end),
+    )
+
+
+def _all_new(lines: Lines) -> _Verdict:
+    return _Verdict(lines, ((0, len(lines)),), (), (0, 0))
+
+
+def _agree(plain: _Verdict, marked: _Verdict) -> bool:
+    """Whether both begin and end with the same words; where only HTML shows a quote, with no word more."""
+    ours, theirs = plain.text_of(plain.new), marked.text_of(marked.new)
+    slack = _EDGE_WORDS if plain.quoted else 0
+    return _is_near(_words(ours[:_EDGE]), _words(theirs[:_EDGE]), slack) and _is_near(
+        _words(ours[-_EDGE:])[::-1], _words(theirs[-_EDGE:])[::-1], slack
+    )
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(_LINK_TARGET.sub(" ", tidy(text)))
+
+
+def _is_near(ours: list[str], theirs: list[str], slack: int) -> bool:
+    """Whether the first words of one stand within the first `slack` words of the other, in their order."""
+    few = min(3, len(ours), len(theirs))
+    if few == 0:
+        return len(ours) == len(theirs)
+    starts_ours, starts_theirs = ours[:few], theirs[:few]
+    return any(
+        ours[at : at + few] == starts_theirs or theirs[at : at + few] == starts_ours
+        for at in range(slack + 1)
+    )

@@ -1,0 +1,101 @@
+"""A mail body as lines, each knowing whether it is marked as quoted: what the rules of quoting judge."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+OWN: Final = 0
+INDENTED: Final = 1  # quoted only when an attribution introduces it
+QUOTED: Final = 2
+
+_INVISIBLE = dict.fromkeys(
+    [0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+)
+_DASHES = str.maketrans("‐‑‒–—―−－ー─━＿", "-----------_")
+_MARKDOWN_LINK = re.compile(r"\[([^\[\]]{0,200})\]\([^()\s]{1,500}\)")
+_GROUPWISE = re.compile(r"^>>> [^>].{0,300}>>>\s*$")
+_NO_WORDS = " \t\u00a0\u200b\ufeff>＞-_=*~|"
+_LONGEST_LOOK = 600
+_WRAP_WIDTH = 66
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of a body in their order.
+
+    `texts` as written; `marks` one of OWN, INDENTED, QUOTED per line; `opens` the lines where HTML says
+    that another's mail begins, `signs` those where it says that a signature begins.
+    """
+
+    texts: Sequence[str]
+    marks: bytes
+    opens: frozenset[int] = frozenset()
+    signs: frozenset[int] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def is_blank(self, index: int) -> bool:
+        """Whether line `index` holds nothing to read."""
+        text = self.texts[index]
+        return not text or text.isspace()
+
+    def filled(self, start: int, end: int) -> Iterator[int]:
+        """The indexes of lines in [start, end) that are not blank."""
+        return (index for index in range(start, min(end, len(self))) if not self.is_blank(index))
+
+    def says_something(self, start: int, end: int) -> bool:
+        """Whether lines [start, end) hold more than white space, rules and quote marks."""
+        return any(self.texts[index].strip(_NO_WORDS) for index in range(start, end))
+
+    def tidy(self, index: int) -> str:
+        """Line `index` for comparison: see `tidy`."""
+        return tidy(self.texts[index])
+
+    def joined(self, start: int, end: int) -> str:
+        """Lines [start, end) as written, without the white space around them."""
+        return "\n".join(self.texts[start:end]).strip()
+
+
+def from_text(text: str) -> Lines:
+    """The lines of plain text (or Markdown); those that begin with `>` are quoted (RFC 3676, section 4.5)."""
+    texts = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    marks = bytearray(len(texts))
+    for index, line in enumerate(texts):
+        if line.lstrip().startswith((">", "＞")) and not _GROUPWISE.match(line):
+            marks[index] = QUOTED
+    _unmark_escaped_from(texts, marks)
+    _mark_wrapped_rests(texts, marks)
+    return Lines(texts, bytes(marks))
+
+
+def tidy(text: str) -> str:
+    """`text` in lower case, without emphasis, links, invisible characters and odd spaces.
+
+    Of a long text only its beginning.
+    """
+    text = text[:_LONGEST_LOOK].translate(_INVISIBLE).translate(_DASHES)
+    if "](" in text:
+        text = _MARKDOWN_LINK.sub(r"\1", text)
+    return " ".join(text.replace("*", "").replace("\\", "").lower().split())
+
+
+def _unmark_escaped_from(texts: Sequence[str], marks: bytearray) -> None:
+    """Take `>From ` for what it is: a line of the writer's that an mbox file escaped (RFC 4155)."""
+    for index, line in enumerate(texts):
+        if marks[index] and line.startswith(">From ") and not line.rstrip().endswith(":"):
+            before, after = marks[index - 1 : index], marks[index + 1 : index + 2]
+            if not any(before) and not any(after):
+                marks[index] = OWN
+
+
+def _mark_wrapped_rests(texts: Sequence[str], marks: bytearray) -> None:
+    """Quote the few words that a program wrapped off a quoted line without marking them again."""
+    for index in range(1, len(texts) - 1):
+        if marks[index] or not (marks[index - 1] and marks[index + 1]):
+            continue
+        above, line = texts[index - 1].rstrip(), texts[index].strip()
+        wrapped = len(above) >= _WRAP_WIDTH and above[-1:].isalnum()
+        if wrapped and line[:1].islower() and len(line) < len(above) // 2:
+            marks[index] = QUOTED

@@ -1,0 +1,142 @@
+"""Where the writer's own words end: signatures, what phones add, what mailing lists add."""
+
+import re
+from dataclasses import dataclass
+
+from postroom.mail import quote_signature_words as words
+from postroom.mail.quote_lines import Lines
+
+_TAIL = 24
+_LIST_FOOTER = 14
+_SHORT = 64
+_LONGEST_MOBILE = 120
+
+_RULE = re.compile(r"^[-_=*~ ]+$")
+_LONG_RULE = re.compile(r"^[-_=*~]{5,}$")
+_CONTACT = re.compile(
+    r"[\w.+-]{1,64}@[\w-]{1,63}\.|https?://|www\.|\+?\(?\d{2,5}\)?(?:[ ./-]{1,3}\(?\d{2,6}\)?){1,5}"
+)
+_SENTENCE = re.compile(r"[.?!]\s|\?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """How the lines of the new text end.
+
+    Own words end before `words_end`: below stands only what is certainly none. `signature_start` is where
+    the signature shown to readers begins (`end` when there is none); it may lie above `words_end`, because
+    a name under a mail is part of it.
+    """
+
+    words_end: int
+    signature_start: int
+    end: int
+
+
+def tail_of(lines: Lines, start: int, end: int) -> Tail:
+    """How lines [start, end), the last that the writer wrote, end."""
+    below = _list_footers(lines, start, end)
+    mobile = _mobile(lines, start, below)
+    certain = min(mobile, _delimited(lines, start, mobile))
+    likely = min(certain, _likely(lines, start, certain))
+    if not lines.says_something(start, likely):
+        likely = certain
+    return Tail(certain, likely, end)
+
+
+def _last_filled(lines: Lines, start: int, end: int, most: int) -> list[int]:
+    """The last `most` indexes of lines in [start, end) that are not blank, last first."""
+    found: list[int] = []
+    for index in range(end - 1, start - 1, -1):
+        if not lines.is_blank(index):
+            found.append(index)
+            if len(found) == most:
+                break
+    return found
+
+
+def _list_footers(lines: Lines, start: int, end: int) -> int:
+    """Where what mailing lists and notifiers add begins: a rule and then talk of the list, maybe repeated."""
+    for _ in range(3):
+        talk = False
+        for index in _last_filled(lines, start, end, _LIST_FOOTER):
+            text = lines.tidy(index)
+            talk = talk or bool(words.LIST_TALK.search(text))
+            if _RULE.match(text):
+                break
+        else:
+            return end
+        if not talk:
+            return end
+        end = index
+    return end
+
+
+def _delimited(lines: Lines, start: int, end: int) -> int:
+    """The line `-- ` (RFC 3676, section 4.3) or what HTML marks as a signature; `end` without such."""
+    found = end
+    for index in _last_filled(lines, start, end, _TAIL):
+        if index in lines.signs or lines.tidy(index) == "--":
+            found = index
+    return found
+
+
+def _mobile(lines: Lines, start: int, end: int) -> int:
+    """Where `Sent from my iPhone` and the like begin at the end of the lines."""
+    for index in _last_filled(lines, start, end, 3):
+        text = lines.tidy(index)
+        if not is_mobile_signature(text):
+            if not _RULE.match(text):
+                break
+            continue
+        end = index
+    return end
+
+
+def is_mobile_signature(text: str) -> bool:
+    """Whether a tidied line is what a phone or a mail program adds by itself."""
+    if not text or len(text) > _LONGEST_MOBILE:
+        return False
+    if found := words.SENT_FROM.match(text):
+        return bool(words.DEVICE.search(" ".join(text.split()[: _device_words(found)])))
+    return bool(words.SENT_FROM_JOINED.match(text))
+
+
+def _device_words(found: re.Match[str]) -> int:
+    """How many words may name the device: those of the opening and three more."""
+    return len(found.string[: found.start("device")].split()) + 3
+
+
+def _likely(lines: Lines, start: int, end: int) -> int:
+    """Where a closing (`Best regards`) or a block of name and contacts begins; `end` without such."""
+    short: list[int] = []
+    for index in _last_filled(lines, start, end, _TAIL):
+        text = lines.tidy(index)
+        if _LONG_RULE.match(text):
+            return index if _has_contact(lines, index, end) else end
+        if len(text) > _SHORT or _SENTENCE.search(text):
+            break
+        short.append(index)
+        if len(short) <= 10 and words.CLOSING.match(text):
+            return index
+    return _contact_block(lines, short, end)
+
+
+def _has_contact(lines: Lines, start: int, end: int) -> bool:
+    return any(_CONTACT.search(lines.tidy(index)) for index in lines.filled(start, end))
+
+
+def _contact_block(lines: Lines, short: list[int], end: int) -> int:
+    """The last paragraph of short lines, when it names a way to reach the writer."""
+    block: list[int] = []
+    for index in short:
+        if block and lines.is_blank(block[-1] - 1):
+            break
+        block.append(index)
+    if len(block) >= 2 and (_has_contact(lines, block[-1], end) or _names_device(lines, block)):
+        return block[-1]
+    return end
+
+
+def _names_device(lines: Lines, block: list[int]) -> bool:
+    return is_mobile_signature(lines.tidy(block[0]))

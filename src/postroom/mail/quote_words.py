@@ -1,0 +1,215 @@
+"""How mail programs say "on … wrote", "From:" and "Original Message", language by language.
+
+The forms are data, in lower case; the rules that use them are in `quote_openings`. Spaces stand for any
+white space, because lines are tidied before they are compared.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+
+def words(forms: str) -> tuple[str, ...]:
+    """The forms in a block of text, which `|` and line ends separate."""
+    parts = (part.strip() for line in forms.splitlines() for part in line.split("|"))
+    return tuple(part for part in parts if part)
+
+
+def any_of(forms: Iterable[str], before: str = "", after: str = "") -> re.Pattern[str]:
+    """A pattern for any of `forms`, longest first, so that no form hides a longer one."""
+    ordered = sorted(forms, key=len, reverse=True)
+    return re.compile(f"{before}(?:{'|'.join(map(re.escape, ordered))}){after}")
+
+
+# "wrote" where words are separated: they must stand alone ("underwrote" is none of them).
+_SAID_ALONE = words(
+    """
+    wrote | writes | has written | said | schrieb | schreibt | geschrieben | zitat von | a écrit
+    ecrit | a ecrit | écrivait | écrit | escribió | escribio | ha escrito | escribía | va escriure
+    ha escrit | ha scritto | scrive | scritto | escreveu | escrito | escreveram | citando
+    schreef | geschreven | napisał | napisała | napisał(a) | pisze | napisana przez | napisano
+    skrev | skriver | skreiv | skrivit | kirjoitti | napsal | napsala | napsal(a) | napísal
+    napísala | napísal(a) | píše | пишет | писал | писала | написал | написала | написал(а)
+    написа | пише | писав | написав | написав(-ла) | yazdı | yazmış | yazdi | írta | a scris
+    έγραψε | napisao | napisala | napisao/la | kirjutas | rašė | rakstīja | đã viết | menulis
+    skrifaði | napisao je | напиша | написао | quoting | quoted
+    """
+)
+# "wrote" in scripts where words run together or take prefixes.
+_SAID_ANYWHERE = words(
+    """
+    のメール | さんは書きました | 書きました | が書いた | さんの発言 | さんからのメール
+    からの引用 | 写道 | 寫道 | 写到 | 寫到 | 提到 | 写信 | 編寫 | 编写 | 작성 | 쓴 글 | 님이 씀
+    썼습니다 | 님의 말 | كتب | كتبت | كتابة | כתב | כתבה | כתב/ה | מאת | نوشت | เขียนว่า | เขียน
+    लिखा
+    """
+)
+SAID = re.compile(any_of(_SAID_ALONE, r"(?<!\w)", r"(?!\w)").pattern + "|" + any_of(_SAID_ANYWHERE).pattern)
+
+# What an attribution line begins with when not with a date, a name or an address.
+_BEGINNINGS = words(
+    """
+    on | at | quoting | in message | in article | am | zitat von | le | el | em | il | il giorno
+    il dì | no dia | a | op | w dniu | dnia | wiadomość napisana przez | den | dne | dňa | на | в
+    у | от | від | o | στις | în | pe | vào | pada | kuupäev | missatge de | citando | citát | 在
+    於 | 于 | في | بتاريخ | ב | בתאריך | ในวันที่ | در | در تاریخ | tarihinde
+    """
+)
+BEGINNING = any_of(_BEGINNINGS, r"^[^\w\u0590-\u06ff]*", r"(?=[\W\d]|$)")
+
+# First words of a person's own sentence, which a name never is.
+OWN_SENTENCE = any_of(
+    words(
+        """
+        the | this | that | these | those | as | what | here | there | it | we | i | you | he
+        she | they | when | if | which | my | our | der | die | das | ich | wir | sie | es | hier
+        ce | cette | je | nous | vous | il y a | esto | este | esta | yo | lo | questo
+        """
+    ),
+    r"^\W*",
+    r"(?!\w)",
+)
+
+_FROM, _DATE, _TO, _SUBJECT, _OTHER = "from", "date", "to", "subject", "other"
+_LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        _FROM: words(
+            """
+            from | von | de | expéditeur | remitente | da | mittente | van | afzender | od
+            nadawca | från | avsändare | fra | afsender | avsender | lähettäjä | odesílatel
+            odosielateľ | от | отправитель | от кого | від | від кого | kimden | gönderen | 差出人
+            送信者 | 送信元 | 发件人 | 寄件者 | 寄件人 | 보낸 사람 | 보낸사람 | 발신 | من | מאת
+            feladó | de la | από | expeditor | šalje | from address | pengirim | từ | จาก | frá
+            az
+            """
+        ),
+        _DATE: words(
+            """
+            sent | date | sent on | sent at | gesendet | gesendet am | datum | envoyé | envoyé le
+            date d'envoi | enviado | enviado el | fecha | enviada | enviado em | enviada em | data
+            data de envio | inviato | data invio | verzonden | wysłano | data wysłania | wysłane
+            skickat | skickades | sendt | dato | lähetetty | päivämäärä | päiväys | pvm | odesláno
+            odoslané | отправлено | дата | надіслано | відправлено | gönderildi | tarih
+            gönderilme tarihi | gönderme tarihi | 送信日時 | 送信日 | 日付 | 日時 | 发送时间
+            日期 | 寄件日期 | 傳送時間 | 發送時間 | 发送日期 | 時間 | 时间 | 보낸 날짜 | 보낸날짜
+            날짜 | 일시 | 보냄 | נשלח | תאריך | تاريخ | التاريخ | تاريخ الإرسال | تم الإرسال
+            أُرسلت | أرسلت | مرسل | elküldve | dátum | trimis | ημερομηνία | poslano | dikirim
+            ngày | วันที่
+            """
+        ),
+        _TO: words(
+            """
+            to | an | à | para | a | destinataire | destinatario | destinatário | aan | do
+            adresat | till | til | vastaanottaja | komu | pro | кому | получатель | kime | alıcı
+            宛先 | 收件人 | 收件者 | 받는 사람 | 받는사람 | 수신 | إلى | الى | אל | címzett
+            către | προς | za | kepada | đến | ถึง | empfänger | för | mottagare | modtager
+            mottaker
+            """
+        ),
+        _SUBJECT: words(
+            """
+            subject | betreff | objet | sujet | asunto | oggetto | assunto | onderwerp | temat
+            ämne | emne | aihe | předmět | predmet | тема | konu | 件名 | 主题 | 主題 | 主旨
+            제목 | الموضوع | موضوع | נושא | tárgy | subiect | θέμα | assumpte | subjek | chủ đề
+            tiêu đề | เรื่อง | re | aw | otsikko | betr
+            """
+        ),
+        _OTHER: words(
+            """
+            cc | bcc | kopie | copie à | copie | copia | cópia | dw | kopia | kopi | kopio | копия
+            копія | bilgi | 抄送 | 副本 | 참조 | نسخة | עותק | reply-to | reply to | antwort an
+            importance | priority | priorität | attachments | attachment | anlagen | anhänge
+            pièces jointes | datos adjuntos | allegati | anexos | bijlagen | załączniki
+            bifogade filer | organization | newsgroups | sender | resent-from | message-id
+            mailed by | on behalf of | cci | ccn | 附件 | 添付ファイル
+            """
+        ),
+    }
+)
+LABELS: Mapping[str, str] = MappingProxyType(
+    {label: role for role, labels in _LABELS.items() for label in labels}
+)
+FROM, DATE, TO, SUBJECT = _FROM, _DATE, _TO, _SUBJECT
+
+# "Original Message" between dashes; the second group opens forwarded mail.
+_ORIGINAL = words(
+    """
+    original message | originalmessage | original mail | original email | original | reply message
+    original appointment | ursprüngliche nachricht | originalnachricht | original-nachricht
+    originalmail | urspr. nachricht | antwort nachricht | message d'origine | message original
+    message d’origine | message initial | mail original | courriel original | mensaje original
+    mensagem original | missatge original | messaggio originale | messaggio original
+    oorspronkelijk bericht | origineel bericht | oorspronkelijke bericht | oryginalna wiadomość
+    wiadomość oryginalna | wiadomość pierwotna | ursprungligt meddelande | originalmeddelande
+    originalt meddelande | oprindelig meddelelse | original meddelelse | opprinnelig melding
+    original melding | alkuperäinen viesti | původní zpráva | původní e-mail | pôvodná správa
+    исходное сообщение | оригинальное сообщение | исходное письмо | первоначальное сообщение
+    вихідне повідомлення | оригінальне повідомлення | початкове повідомлення | orijinal mesaj
+    orjinal mesaj | özgün ileti | orijinal ileti | asıl mesaj | 元のメッセージ | 元のメール
+    原始邮件 | 原始郵件 | 原始信件 | 邮件原件 | 原邮件 | 原信件 | 回复的原邮件 | 原始讯息
+    원본 메시지 | 원본 메일 | 원본메일 | 원본 이메일 | 원본 내용 | الرسالة الأصلية | رسالة أصلية
+    ההודעה המקורית | הודעה מקורית | eredeti üzenet | mesaj original | mesajul original
+    αρχικό μήνυμα | izvorna poruka | originalna poruka | pesan asli | thư gốc | ข้อความต้นฉบับ
+    """
+)
+_FORWARDED = words(
+    """
+    forwarded message | forwarded mail | forwarded email | forwarded by | forward message
+    begin forwarded message | start of forwarded message | forwarding messages | forwarded content
+    weitergeleitete nachricht | weitergeleitete mail | anfang der weitergeleiteten nachricht
+    weitergeleitet von | anfang der weitergeleiteten e-mail | message transféré | message transmis
+    début du message transféré | début du message réexpédié | message réexpédié | transféré par
+    mensaje reenviado | inicio del mensaje reenviado | missatge reenviat | messaggio inoltrato
+    inizio messaggio inoltrato | inizio del messaggio inoltrato | inoltrato da
+    mensagem encaminhada | início da mensagem encaminhada | mensagem reencaminhada
+    início da mensagem reencaminhada | doorgestuurd bericht | begin doorgestuurd bericht
+    doorgezonden bericht | doorgestuurde bericht | wiadomość przekazana dalej
+    przekazana wiadomość | przekazana wiadomość dalej | początek przekazywanej wiadomości
+    przesłana wiadomość | treść przekazanej wiadomości | vidarebefordrat meddelande
+    vidarebefordrat brev | vidarebefordrat mejl | början på vidarebefordrat meddelande
+    videresendt meddelelse | videresendt besked | start på videresendt besked | videresendt e-mail
+    videresendt melding | videresendt e-post | begynnelse på videresendt melding
+    start på videresendt melding | start på videresendt e-post | edelleenlähetetty viesti
+    välitetty viesti | välitetty viesti alkaa | alkuperäinen viesti alkaa | přeposlaná zpráva
+    přeposlaný e-mail | začátek přeposílané zprávy | přeposílaná zpráva | preposlaná správa
+    пересылаемое сообщение | пересланное сообщение | начало переадресованного сообщения
+    перенаправленное сообщение | начало пересылаемого сообщения | пересылаемое письмо
+    пересланное письмо | переслане повідомлення | переадресоване повідомлення
+    початок переадресованого повідомлення | початок листа, що пересилається | iletilmiş mesaj
+    iletilen mesaj | iletilmiş ileti | iletilen ileti | yönlendirilmiş mesaj
+    iletilen mesaj başlangıcı | iletinin başlangıcı | yönlendirilen ileti | 転送メッセージ
+    転送されたメッセージ | 転送メール | 転送元 | 以下転送 | 转发的邮件 | 转发邮件 | 转发邮件信息
+    已转发邮件 | 轉寄郵件 | 已轉寄郵件 | 轉寄的郵件 | 開始轉寄郵件 | 开始转发的邮件
+    下面是被转发的邮件 | 下面是轉寄的郵件 | 以下是轉寄的郵件 | 轉寄訊息 | 转发信息 | 전달된 메일
+    전달된 메시지 | 전달 메시지 | 전달된 이메일 | رسالة معاد توجيهها | رسالة مُعاد توجيهها
+    بداية الرسالة المعاد توجيهها | الرسالة المعاد توجيهها | رسالة محولة | הודעה שהועברה
+    תחילת ההודעה שהועברה | הודעה מועברת | továbbított üzenet | mesaj redirecționat
+    mesaj transmis | προωθημένο μήνυμα | proslijeđena poruka | prosleđena poruka | pesan terusan
+    pesan yang diteruskan | thư được chuyển tiếp
+    """
+)
+SEPARATOR = re.compile(
+    r"^[-_=*~#>|\s]*(?:" + any_of(_ORIGINAL + _FORWARDED).pattern + r")(?P<rest>[^\n]{0,100})$"
+)
+# Apple Mail opens forwarded mail by such a line that ends in a colon and has no dashes.
+FORWARD_STARTS = any_of(_FORWARDED, "^", r" ?[:：]$")
+
+# Helpdesks cut there themselves.
+REPLY_ABOVE = any_of(
+    words(
+        """
+        reply above this line | type your reply above this line | reply above the line
+        write above this line | please reply above this line | reply above this text
+        replies above this line | reply above here
+        in replies all text above this line is added to the ticket
+        to reply, type above this line | oberhalb dieser linie | über dieser linie
+        oberhalb dieser zeile | über dieser zeile | au-dessus de cette ligne
+        au dessus de cette ligne | por encima de esta línea | encima de esta línea
+        sopra questa riga | sopra questa linea | acima desta linha | acima dessa linha
+        boven deze lijn | boven deze regel | powyżej tej linii | ovanför denna linje
+        ovanför den här raden | over denne linje | tämän rivin yläpuolelle | nad tento řádek
+        nad tímto řádkem | выше этой линии | выше этой строки | вище цієї лінії
+        bu satırın üstüne | この行より上 | この線より上 | 请在此行上方 | 此线以上 | 이 줄 위에
+        """
+    ),
+)
