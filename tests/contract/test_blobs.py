@@ -1,0 +1,150 @@
+"""Blobs: what every store of exact bytes promises, and what the directory adds."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from obstore.store import LocalStore, MemoryStore
+
+from postroom.adapters.blobs import BlobDamaged, FileBlobs, open_blobs
+from postroom.adapters.object_blobs import ObjectBlobs
+from postroom.core.errors import NotFound
+
+AnyBlobs = FileBlobs | ObjectBlobs
+
+
+@pytest.fixture(params=["directory", "memory", "local object store"])
+async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyBlobs]:
+    stores: dict[str, AnyBlobs] = {
+        "directory": FileBlobs(tmp_path / "blobs"),
+        "memory": ObjectBlobs(MemoryStore()),
+        "local object store": ObjectBlobs(LocalStore(str(tmp_path))),
+    }
+    yield stores[request.param]
+    for store in stores.values():
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00\xff\r\n.\r\n", b"mail" * 500_000], ids=["empty", "binary", "2 MB"]
+)
+async def test_bytes_come_back_exactly(blobs: AnyBlobs, data: bytes) -> None:
+    digest = await blobs.put(data)
+    assert digest == sha256(data).hexdigest()
+    assert await blobs.get(digest) == data
+
+
+async def test_putting_again_changes_nothing(blobs: AnyBlobs) -> None:
+    digests = await asyncio.gather(*(blobs.put(b"the same") for _ in range(20)))
+    assert len(set(digests)) == 1
+    assert await blobs.get(digests[0]) == b"the same"
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, "", "../../etc/passwd", "A" * 64, "0" * 63 + "/"])
+async def test_what_was_never_stored_is_not_found(blobs: AnyBlobs, digest: str) -> None:
+    with pytest.raises(NotFound):
+        await blobs.get(digest)
+    await blobs.delete(digest)
+
+
+async def test_deleted_is_gone_and_may_be_deleted_again(blobs: AnyBlobs) -> None:
+    digest = await blobs.put(b"short-lived")
+    await blobs.delete(digest)
+    await blobs.delete(digest)
+    with pytest.raises(NotFound):
+        await blobs.get(digest)
+    assert await blobs.put(b"short-lived") == digest
+    assert await blobs.get(digest) == b"short-lived"
+
+
+@pytest.fixture
+async def directory(tmp_path: Path) -> AsyncIterator[FileBlobs]:
+    store = FileBlobs(tmp_path / "blobs")
+    yield store
+    await store.close()
+
+
+def _files(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file()]
+
+
+async def test_a_truncated_or_changed_file_is_never_given_out(directory: FileBlobs, tmp_path: Path) -> None:
+    digest = await directory.put(b"whole bytes")
+    (path,) = _files(tmp_path)
+    for damage in (b"whole", b"", b"WHOLE bytes"):
+        path.write_bytes(damage)
+        with pytest.raises(BlobDamaged):
+            await directory.get(digest)
+
+
+async def test_a_truncated_file_is_healed_by_the_next_put(directory: FileBlobs, tmp_path: Path) -> None:
+    digest = await directory.put(b"whole bytes")
+    (path,) = _files(tmp_path)
+    path.write_bytes(b"whole")
+    assert await directory.put(b"whole bytes") == digest
+    assert await directory.get(digest) == b"whole bytes"
+
+
+async def test_mail_is_readable_by_its_owner_only(directory: FileBlobs, tmp_path: Path) -> None:
+    await directory.put(b"private")
+    (path,) = _files(tmp_path)
+    assert path.stat().st_mode & 0o077 == 0
+    assert path.parent.stat().st_mode & 0o077 == 0
+
+
+async def test_a_blob_is_found_after_a_restart(tmp_path: Path) -> None:
+    first = FileBlobs(tmp_path / "blobs")
+    digest = await first.put(b"kept")
+    await first.close()
+    second = FileBlobs(tmp_path / "blobs")
+    assert await second.get(digest) == b"kept"
+    await second.close()
+
+
+async def test_what_a_crash_left_half_written_is_cleared_at_the_next_start(tmp_path: Path) -> None:
+    await FileBlobs(tmp_path / "blobs").close()
+    old, young = tmp_path / "blobs" / "tmp" / "old", tmp_path / "blobs" / "tmp" / "young"
+    for leftover in (old, young):
+        leftover.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    await FileBlobs(tmp_path / "blobs").close()
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+async def test_a_write_that_fails_is_an_error_and_leaves_nothing_under_the_digest(tmp_path: Path) -> None:
+    store = FileBlobs(tmp_path / "blobs")
+    (tmp_path / "blobs" / "tmp").rmdir()
+    with pytest.raises(OSError):
+        await store.put(b"nowhere to go")
+    assert _files(tmp_path) == []
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("file://blobs", "three slashes"),
+        ("file:relative", "three slashes"),
+        ("ftp://example.test/x", "must begin with"),
+        ("/var/lib/blobs", "must begin with"),
+        ("s3://", "cannot be used"),
+    ],
+)
+def test_b1_a_blob_url_that_cannot_be_used_is_argued_back(url: str, fault: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=fault):
+        open_blobs(url, tmp_path)
+
+
+async def test_the_url_chooses_the_store(tmp_path: Path) -> None:
+    default = open_blobs("", tmp_path)
+    elsewhere = open_blobs(f"file://{tmp_path}/else%20where", tmp_path)
+    await default.put(b"one")
+    await elsewhere.put(b"two")
+    assert len(_files(tmp_path / "blobs")) == len(_files(tmp_path / "else where")) == 1
+    assert isinstance(open_blobs("memory:///", tmp_path), ObjectBlobs)
+    for store in (default, elsewhere):
+        assert isinstance(store, FileBlobs)
+        await store.close()
