@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from postroom.core.agent import Answer, Attachment, Turn
+from postroom.core.answer import fit
 from postroom.core.errors import AgentFailed, InvalidInput, PostroomError, invalid
 
 AgentFunction = Callable[[Turn], Awaitable[Answer | str]]
@@ -131,16 +132,14 @@ def _answer(returned: object) -> Answer:
 
 def _checked(answer: Answer) -> Answer:
     try:
-        files = _files(answer.attachments, "/attachments")
+        _files(answer.attachments, "/attachments")
     except PostroomError as exc:
         raise AgentFailed(exc.text, code="agent_returned_no_answer") from exc
     text: object = answer.text
     if not isinstance(text, str):
         told = f"the agent returned an Answer whose text is {type(text).__name__}, not str"
         raise AgentFailed(told, code="agent_returned_no_answer")
-    if answer.kind == "text" and not answer.text.strip() and not files:
-        return Answer.nothing("empty_answer")
-    return answer
+    return fit(answer)
 
 
 def _files(attachments: object, where: str) -> tuple[Attachment, ...]:
