@@ -180,6 +180,11 @@ class Desk(Protocol):
         """Make a held or failed message due now, with fresh attempts; whether it was one."""
         ...
 
+    async def release(self, owner: str) -> None:
+        """Give back every claim of this owner. For a process that knows itself to be the only one of that
+        name and has just started: what it held before died with it."""
+        ...
+
     async def note(self, events: Sequence[Event]) -> None:
         """Store events."""
         ...

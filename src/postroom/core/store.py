@@ -27,10 +27,11 @@ class Cited:
 
 @dataclass(frozen=True, slots=True)
 class ReportedStatus:
-    """What a delivery report says of one recipient (RFC 3464)."""
+    """What a delivery report says of one recipient (RFC 3464); "accepted" is the word of a copy found in
+    Sent, which settles an `unknown` submission and changes nothing else."""
 
     address: str
-    status: Literal["delivered", "failed", "delayed"]
+    status: Literal["accepted", "delivered", "failed", "delayed"]
     code: str
     text: str
 
@@ -190,6 +191,10 @@ class Outbox(Protocol):
         self, submission_id: str, owner: str, now: datetime, until: datetime
     ) -> SubmissionWork | None:
         """Take it if it is one of those; None otherwise."""
+        ...
+
+    async def renew(self, claim: Claim, until: datetime) -> Claim:
+        """The same claim for longer."""
         ...
 
     async def transmitting(self, claim: Claim, now: datetime) -> None:

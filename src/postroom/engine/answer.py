@@ -1,0 +1,315 @@
+"""From a conversation that is due to a settled message: claim, ask the agent, store answer and reply."""
+
+import random
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+from secrets import compare_digest, token_urlsafe
+
+import structlog
+
+from postroom.core.agent import Agent, Answer
+from postroom.core.errors import AgentFailed, Conflict, LeaseLost, NotFound, PostroomError
+from postroom.core.model import (
+    Bell,
+    BellKind,
+    Event,
+    Message,
+    MessageState,
+    Site,
+    TurnRecord,
+    new_id,
+)
+from postroom.core.policy import cap_reached, next_hour, stale
+from postroom.core.ports import Agents, Bells, Blobs, Clock, Steps
+from postroom.core.registry import Sites, Things
+from postroom.core.store import Answering, AnswerWork, Settlement
+from postroom.engine import retry
+from postroom.engine.compose import Composer
+from postroom.engine.lease import LEASE, kept
+from postroom.engine.notify import Notifier
+from postroom.engine.submit import Submitter
+from postroom.engine.turn import build_turn
+from postroom.mail.address import normalise
+
+log = structlog.get_logger()
+
+AGENT_TRIES = 30
+CALLBACK_TIME = timedelta(hours=24)
+WAITING = "waiting_for_callback"
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Whom the running agent is answering, so that it does not also write to that person."""
+
+    site_id: str
+    correspondent: str
+
+
+answering_now: ContextVar[Busy | None] = ContextVar("answering_now", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerParts:
+    """What answering works with."""
+
+    answering: Answering
+    sites: Sites
+    things: Things
+    agents: Agents
+    composer: Composer
+    submitter: Submitter
+    blobs: Blobs
+    bells: Bells
+    notifier: Notifier
+    clock: Clock
+    steps: Steps
+    owner: str
+
+
+class Answerer:
+    """Answers conversations, one claim each."""
+
+    def __init__(self, parts: AnswerParts) -> None:
+        self._parts = parts
+
+    async def look(self, thread_id: str) -> None:
+        """Answer what is due in the thread, in order of arrival, as long as nobody else does."""
+        while await self._next(thread_id):
+            self._parts.steps.reached("answer:next")
+
+    async def deliver(self, turn_id: str, token: str, answer: Answer) -> None:
+        """Take an answer that comes by callback (C). Raises `NotFound` for a turn or token that is not
+        known, `Conflict` when the turn is not waiting any more."""
+        turn = await self._parts.things.turn(turn_id)
+        hashed = sha256(token.encode()).hexdigest()
+        if turn is None or not turn.token_hash or not compare_digest(turn.token_hash, hashed):
+            raise NotFound("there is no such turn")
+        now = self._parts.clock.now()
+        if turn.outcome != "waiting" or (turn.waits_until and turn.waits_until < now):
+            raise Conflict("the turn does not wait for an answer", code="turn_is_over")
+        claim_until = now + LEASE
+        work = await self._parts.answering.claim(
+            turn.thread_id, self._parts.owner, now, claim_until, message_id=turn.message_id
+        )
+        site = await self._parts.sites.get(turn.site_id)
+        if work is None or site is None:
+            raise Conflict("the message is not waiting for an answer", code="turn_is_over")
+        run = _Run(self._parts, work, site)
+        await run.conclude(answer, turn)
+        await self._parts.bells.ring(Bell(BellKind.THREAD, turn.thread_id))
+
+    async def _next(self, thread_id: str) -> bool:
+        now = self._parts.clock.now()
+        work = await self._parts.answering.claim(thread_id, self._parts.owner, now, now + LEASE)
+        if work is None:
+            return False
+        self._parts.steps.reached("answer:claimed")
+        site = await self._parts.sites.get(work.message.site_id)
+        if site is None:
+            return False
+        try:
+            async with kept(work.claim, self._parts.answering.renew, self._parts.clock):
+                return await _Run(self._parts, work, site).work()
+        except LeaseLost:
+            log.warning("answer.lease_lost", thread=thread_id)
+            return False
+
+
+class _Run:
+    """One claimed message on its way to a settlement."""
+
+    def __init__(self, parts: AnswerParts, work: AnswerWork, site: Site) -> None:
+        self._parts = parts
+        self._work = work
+        self._site = site
+
+    async def work(self) -> bool:
+        """Settle the message; whether the thread may hold more to do now."""
+        gate = await self._gate()
+        if gate is not None:
+            await self._settle(gate)
+            await self._tell_of(gate)
+            return not gate.pause and gate.state is not MessageState.DUE
+        return await self._ask()
+
+    async def _gate(self) -> Settlement | None:
+        """Why the agent is not asked now, if so."""
+        message, settings, now = self._work.message, self._site.settings, self._parts.clock.now()
+        if message.sender is None:
+            return Settlement(MessageState.NO_ANSWER, "sender_unknown")
+        if message.reason == WAITING:
+            return Settlement(MessageState.FAILED, "callback_timeout", attempts=message.attempts)
+        if "asked_for" not in message.notes and stale(message.received_at, settings, now):
+            return Settlement(MessageState.HELD, "stale", attempts=message.attempts)
+        channel = settings.channels.email
+        if channel is None or channel.outgoing_server is None:
+            return Settlement(MessageState.HELD, "no_outgoing_server", attempts=message.attempts)
+        return await self._cap(message, now)
+
+    async def _cap(self, message: Message, now: datetime) -> Settlement | None:
+        assert message.sender is not None
+        counts = await self._parts.answering.counts(
+            self._site.id, message.thread_id, normalise(message.sender.address), now
+        )
+        reached = cap_reached(counts, self._site.settings.caps, message.trust)
+        if reached is None:
+            return None
+        if reached.scope == "site":
+            return Settlement(
+                MessageState.DUE, reached.reason, due_at=next_hour(now), attempts=message.attempts
+            )
+        return Settlement(
+            MessageState.DUE, reached.reason, due_at=now, attempts=message.attempts, pause=reached.reason
+        )
+
+    async def _ask(self) -> bool:
+        token = token_urlsafe(24)
+        turn = self._record(token)
+        notes: list[str] = []
+        try:
+            agent = await self._parts.agents.for_site(self._site)
+        except AgentFailed as exc:
+            return await self._failed(exc, turn, 1, notes)
+        turn = replace(turn, agent=agent.name)
+        await self._parts.answering.begin(self._work.claim, turn)
+        self._parts.steps.reached("answer:begun")
+        try:
+            answer = await self._answer(agent, turn, token, notes)
+        except AgentFailed as exc:
+            return await self._failed(exc, turn, agent.tries, notes)
+        self._parts.steps.reached("answer:answered")
+        return await self.conclude(answer, turn, notes)
+
+    async def _answer(self, agent: Agent, turn: TurnRecord, token: str, notes: list[str]) -> Answer:
+        message = self._work.message
+        assert message.sender is not None
+        messages = await self._parts.answering.conversation(message.thread_id)
+        asked = build_turn(self._site, message, messages, turn, token, self._parts.blobs, notes.append)
+        busy = answering_now.set(Busy(self._site.id, normalise(message.sender.address)))
+        try:
+            return await agent.answer(asked)
+        finally:
+            answering_now.reset(busy)
+
+    async def conclude(self, answer: Answer, turn: TurnRecord, notes: list[str] | None = None) -> bool:
+        """Settle with the agent's final word."""
+        events = self._notes(turn, notes or [])
+        if answer.kind == "later":
+            return await self._wait(turn, events)
+        if answer.kind == "nothing" or not (answer.text.strip() or answer.attachments):
+            reason = answer.reason or "empty_answer"
+            return await self._nothing(turn, reason, events)
+        try:
+            frozen = self._parts.composer.answer(self._site, self._work.message, answer)
+        except PostroomError as exc:
+            return await self._failed(AgentFailed(exc.text, code=exc.code), turn, 1, notes or [])
+        await self._parts.blobs.put(frozen.raw)
+        self._parts.steps.reached("answer:frozen")
+        await self._settle(
+            Settlement(
+                MessageState.ANSWERED,
+                "",
+                attempts=turn.attempt,
+                submission=frozen.submission,
+                sent=frozen.sent,
+                turn=self._finished(turn, "answered"),
+                events=(*events, self._event("message.answered", turn, submission_id=frozen.submission.id)),
+            )
+        )
+        self._parts.steps.reached("answer:settled")
+        await self._parts.submitter.look(frozen.submission.id)
+        return True
+
+    async def _nothing(self, turn: TurnRecord, reason: str, events: tuple[Event, ...]) -> bool:
+        await self._settle(
+            Settlement(
+                MessageState.NO_ANSWER,
+                "agent_said_nothing",
+                attempts=turn.attempt,
+                turn=self._finished(turn, "nothing", reason),
+                events=(*events, self._event("message.no_answer", turn, text=reason)),
+            )
+        )
+        return True
+
+    async def _wait(self, turn: TurnRecord, events: tuple[Event, ...]) -> bool:
+        until = self._parts.clock.now() + CALLBACK_TIME
+        waiting = replace(turn, outcome="waiting", waits_until=until)
+        await self._settle(
+            Settlement(
+                MessageState.DUE, WAITING, due_at=until, attempts=turn.attempt, turn=waiting, events=events
+            )
+        )
+        return False
+
+    async def _failed(self, error: AgentFailed, turn: TurnRecord, tries: int, notes: list[str]) -> bool:
+        limit = AGENT_TRIES if error.temporary else tries
+        again = turn.attempt < limit
+        log.warning("agent.failed", turn=turn.id, code=error.code, attempt=turn.attempt, again=again)
+        events = (
+            *self._notes(turn, notes),
+            self._event("agent.failed", turn, code=error.code, text=error.text),
+        )
+        finished = self._finished(turn, "retry" if again else "failed", error.code)
+        if again:
+            chance = random.random()  # noqa: S311 - jitter
+            due = self._parts.clock.now() + retry.ask_agent_after(turn.attempt, error.after, chance)
+            state = MessageState.DUE
+        else:
+            due, state = None, MessageState.FAILED
+        await self._settle(
+            Settlement(state, error.code, due_at=due, attempts=turn.attempt, turn=finished, events=events)
+        )
+        if due is not None:
+            await self._parts.bells.ring(Bell(BellKind.THREAD, turn.thread_id, due))
+        else:
+            await self._parts.notifier.tell(
+                self._site, "message.failed", thread_id=turn.thread_id, subject_id=turn.message_id
+            )
+        return not again
+
+    async def _settle(self, settlement: Settlement) -> None:
+        await self._parts.answering.settle(self._work.claim, settlement)
+
+    async def _tell_of(self, gate: Settlement) -> None:
+        thread_id = self._work.thread.id
+        if gate.pause:
+            await self._parts.notifier.tell(self._site, "thread.paused", thread_id=thread_id)
+        elif gate.due_at is not None:
+            await self._parts.bells.ring(Bell(BellKind.THREAD, thread_id, gate.due_at))
+
+    def _record(self, token: str) -> TurnRecord:
+        message, now = self._work.message, self._parts.clock.now()
+        return TurnRecord(
+            id=new_id("trn", now),
+            site_id=self._site.id,
+            thread_id=message.thread_id,
+            message_id=message.id,
+            agent="",
+            attempt=message.attempts + 1,
+            started_at=now,
+            token_hash=sha256(token.encode()).hexdigest(),
+        )
+
+    def _finished(self, turn: TurnRecord, outcome: str, reason: str = "") -> TurnRecord:
+        return replace(turn, outcome=outcome, reason=reason, finished_at=self._parts.clock.now())
+
+    def _notes(self, turn: TurnRecord, notes: list[str]) -> tuple[Event, ...]:
+        return tuple(self._event("agent.note", turn, text=text) for text in notes)
+
+    def _event(self, kind: str, turn: TurnRecord, *, submission_id: str | None = None, **data: str) -> Event:
+        now = self._parts.clock.now()
+        return Event(
+            new_id("evt", now),
+            turn.site_id,
+            kind,
+            now,
+            turn.thread_id,
+            turn.message_id,
+            submission_id,
+            turn.id,
+            data,
+        )

@@ -1,0 +1,225 @@
+"""From arrivals to messages: once per message, with its conversation and its verdict.
+
+A crash anywhere before the cursor moves repeats the work harmlessly: blobs are found by digest, and a
+message that is known gets no second row.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from postroom.core.model import (
+    Bell,
+    BellKind,
+    Cursor,
+    Direction,
+    Event,
+    Message,
+    MessageState,
+    Role,
+    Site,
+    Source,
+    Thread,
+    new_id,
+)
+from postroom.core.policy import Arrival, Verdict, choose_thread, judge, same_message
+from postroom.core.ports import Bells, Blobs, Clock, Steps
+from postroom.core.store import Cited, Intake, IntakeTransaction, ReportedStatus
+from postroom.engine.read import Arrived, Reading, read
+from postroom.mail import thread
+from postroom.mail.address import normalise
+from postroom.mail.authresults import authserv_ids_for
+from postroom.mail.report import Report
+
+OFF_LOOP_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one arrival: the message it is, and whether it was known before."""
+
+    message: Message
+    known: bool
+
+
+class Ingest:
+    """Takes arrivals in batches: one transaction each, the cursor last."""
+
+    def __init__(
+        self, intake: Intake, blobs: Blobs, bells: Bells, clock: Clock, steps: Steps, secret: bytes
+    ) -> None:
+        self._intake = intake
+        self._blobs = blobs
+        self._bells = bells
+        self._clock = clock
+        self._steps = steps
+        self._secret = secret
+
+    async def take(
+        self, site: Site, arrivals: Sequence[Arrived], cursor: Cursor | None = None
+    ) -> tuple[Taken, ...]:
+        """Store what is new, move the cursor, and ring for conversations that are due."""
+        readings = [await self._read(site, arrived) for arrived in arrivals]
+        self._steps.reached("ingest:read")
+        async with self._intake.transaction(site.id) as tx:
+            batch = _Batch(tx, site, self._secret, self._clock.now())
+            taken = [await batch.take(reading) for reading in readings]
+            if cursor is not None:
+                await tx.move_cursor(cursor)
+        self._steps.reached("ingest:stored")
+        await self._ring(taken)
+        return tuple(taken)
+
+    async def _read(self, site: Site, arrived: Arrived) -> Reading:
+        channel = site.settings.channels.email
+        ids = authserv_ids_for(channel.incoming_server or "") if channel else ()
+        if channel and channel.authserv_id:
+            ids = (channel.authserv_id,)
+        now = self._clock.now()
+        if len(arrived.raw) > OFF_LOOP_BYTES:
+            reading = await asyncio.to_thread(read, site.id, arrived, ids, self._secret, now)
+        else:
+            reading = read(site.id, arrived, ids, self._secret, now)
+        digest = await self._blobs.put(arrived.raw)
+        return replace(reading, message=replace(reading.message, raw=digest))
+
+    async def _ring(self, taken: Sequence[Taken]) -> None:
+        due = {t.message.thread_id for t in taken if not t.known and t.message.state is MessageState.DUE}
+        for thread_id in sorted(due):
+            await self._bells.ring(Bell(BellKind.THREAD, thread_id))
+            self._steps.reached("ingest:rung")
+
+
+class _Batch:
+    """The decisions of one transaction."""
+
+    def __init__(self, tx: IntakeTransaction, site: Site, secret: bytes, now: datetime) -> None:
+        self._tx = tx
+        self._site = site
+        self._secret = secret
+        self._now = now
+
+    async def take(self, reading: Reading) -> Taken:
+        message, place = reading.message, reading.arrived.place
+        copies = await self._copies(message)
+        known = next((c for c in copies if _is_copy(message, c)), None)
+        if known is not None:
+            if place is not None:
+                await self._tx.add_place(known, place)
+            await self._settle_by_sent_copy(known)
+            return Taken(known, known=True)
+        began, message = await self._placed(reading)
+        ours = any(c.source is Source.OURS for c in copies)
+        message = self._judged(reading, message, ours)
+        await self._tx.add(message, place, began, self._event("message.received", message))
+        await self._consequences(reading, message)
+        return Taken(message, known=False)
+
+    async def _copies(self, message: Message) -> Sequence[Message]:
+        # A webhook post without an id has nothing that could make it the same as another (D2).
+        if message.source is Source.WEBHOOK and not message.message_id:
+            return ()
+        return await self._tx.copies(message.message_id, message.content_key)
+
+    async def _placed(self, reading: Reading) -> tuple[Thread | None, Message]:
+        message = reading.message
+        cited = await self._tx.cited(reading.cited) if reading.cited else ()
+        if message.direction is Direction.OUT:
+            joined = cited[-1].thread_id if cited else None
+            cites = None
+        else:
+            sender = normalise(message.sender.address) if message.sender else ""
+            joining = choose_thread(sender, message.trust, cited, self._signed)
+            joined, cites = joining.thread_id, joining.cites
+        if joined is not None:
+            return None, replace(message, thread_id=joined)
+        began = self._new_thread(message, cites)
+        return began, replace(message, thread_id=began.id)
+
+    def _signed(self, known: Cited) -> bool:
+        return thread.signed_by_us(self._secret, known.message_id, known.thread_id)
+
+    def _new_thread(self, message: Message, cites: str | None) -> Thread:
+        key = thread.thread_key(
+            message.message_id,
+            message.references,
+            message.in_reply_to,
+            message.sender.address if message.sender else "",
+        )
+        at = message.received_at
+        return Thread(new_id("thr", self._now), self._site.id, key, message.subject, at, at, cites=cites)
+
+    def _judged(self, reading: Reading, message: Message, ours: bool) -> Message:
+        if message.direction is Direction.OUT:
+            return message
+        verdict = self._verdict(reading, message, ours)
+        due = self._now if verdict.state is MessageState.DUE else None
+        return replace(message, state=verdict.state, reason=verdict.reason, due_at=due)
+
+    def _verdict(self, reading: Reading, message: Message, ours: bool) -> Verdict:
+        if reading.fault:
+            return Verdict(MessageState.QUARANTINED, reading.fault)
+        if reading.arrived.role is Role.JUNK:
+            return Verdict(MessageState.NO_ANSWER, "junk")
+        arrived = reading.arrived
+        arrival = Arrival(
+            message=message,
+            own_hop=reading.own_hop,
+            own_message_id=ours,
+            flags=arrived.flags,
+            history=arrived.history,
+            oversize=arrived.oversize,
+            exempt=arrived.exempt,
+        )
+        return judge(arrival, self._site.settings, self._now)
+
+    async def _consequences(self, reading: Reading, message: Message) -> None:
+        if message.direction is Direction.OUT:
+            cited = tuple(dict.fromkeys((*message.in_reply_to, *message.references[-1:])))
+            if cited:
+                await self._tx.answered_elsewhere(cited, self._event("message.answered_elsewhere", message))
+        elif reading.report is not None and reading.report.returned_message_id:
+            await self._tx.report(
+                reading.report.returned_message_id,
+                statuses_of(reading.report),
+                self._event("submission.reported", message),
+            )
+
+    async def _settle_by_sent_copy(self, known: Message) -> None:
+        if known.source is Source.OURS:
+            copy = [ReportedStatus("", "accepted", "", "found in Sent")]
+            await self._tx.report(known.message_id, copy, self._event("submission.found_in_sent", known))
+
+    def _event(self, kind: str, message: Message) -> Event:
+        data = {"state": message.state.value, "reason": message.reason, "source": message.source.value}
+        return Event(
+            new_id("evt", self._now),
+            self._site.id,
+            kind,
+            self._now,
+            message.thread_id or None,
+            message.id,
+            data=data,
+        )
+
+
+def _is_copy(message: Message, known: Message) -> bool:
+    if message.direction is Direction.OUT:
+        return known.direction is Direction.OUT and bool(message.message_id)
+    return same_message(message, known)
+
+
+def statuses_of(report: Report) -> tuple[ReportedStatus, ...]:
+    """What a delivery report says per recipient, in our words (RFC 3464 section 2.3.3)."""
+    found = []
+    for recipient in report.recipients:
+        if recipient.action in ("delivered", "relayed", "expanded"):
+            found.append(
+                ReportedStatus(recipient.address, "delivered", recipient.status, recipient.diagnostic)
+            )
+        elif recipient.temporary:
+            found.append(ReportedStatus(recipient.address, "delayed", recipient.status, recipient.diagnostic))
+        else:
+            found.append(ReportedStatus(recipient.address, "failed", recipient.status, recipient.diagnostic))
+    return tuple(found)

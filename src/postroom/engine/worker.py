@@ -1,0 +1,85 @@
+"""Hears the bells and sweeps: what is due is looked at, whether a bell rang or not."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+
+from postroom.core.errors import PostroomError
+from postroom.core.model import Bell, BellKind
+from postroom.core.ports import Bells, Clock
+from postroom.core.store import Answering, Outbox
+from postroom.engine.answer import Answerer
+from postroom.engine.submit import Submitter
+from postroom.engine.watch import Watchers
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS = 30.0
+SWEEP_LIMIT = 1000
+AT_ONCE = 100
+
+
+class Worker:
+    """Runs everything that is not an answer to an API call, until cancelled."""
+
+    def __init__(
+        self,
+        answering: Answering,
+        outbox: Outbox,
+        answerer: Answerer,
+        submitter: Submitter,
+        watchers: Watchers,
+        bells: Bells,
+        clock: Clock,
+    ) -> None:
+        self._answering = answering
+        self._outbox = outbox
+        self._answerer = answerer
+        self._submitter = submitter
+        self._watchers = watchers
+        self._bells = bells
+        self._clock = clock
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def run(self) -> None:
+        """Watch, hear, sweep. Ends only by cancellation, which is passed to all that runs."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watchers.run())
+            group.create_task(self._sweep())
+            async for bell in self._bells.heard():
+                await self._dispatch(group, bell)
+
+    async def _dispatch(self, group: asyncio.TaskGroup, bell: Bell) -> None:
+        if bell.kind is BellKind.ACCOUNT:
+            self._watchers.refresh(bell.id)
+            return
+        look = self._answerer.look if bell.kind is BellKind.THREAD else self._submitter.look
+        await self._places.acquire()
+        group.create_task(self._guarded(partial(look, bell.id), bell))
+
+    async def _guarded(self, look: Callable[[], Awaitable[None]], bell: Bell) -> None:
+        try:
+            await look()
+        except PostroomError as exc:
+            log.warning("work.failed", kind=bell.kind.value, id=bell.id, code=exc.code)
+        except Exception:
+            log.exception("work.unexpected", kind=bell.kind.value, id=bell.id)
+        finally:
+            self._places.release()
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                await self._ring_for_due()
+            except Exception:
+                log.exception("sweep.failed")
+            await self._clock.sleep(SWEEP_SECONDS)
+
+    async def _ring_for_due(self) -> None:
+        now = self._clock.now()
+        for thread_id in await self._answering.due(now, SWEEP_LIMIT):
+            await self._bells.ring(Bell(BellKind.THREAD, thread_id))
+        for submission_id in await self._outbox.due(now, SWEEP_LIMIT):
+            await self._bells.ring(Bell(BellKind.SUBMISSION, submission_id))
