@@ -32,7 +32,8 @@ _LOCAL_PART = re.compile(rf"[\w.!#$%&'*+/=?^`{{|}}~{_BEYOND_ASCII}-]+|{_QUOTED_L
 _LABEL = rf"[\w{_BEYOND_ASCII}-]+"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[!-Z^-~]+\]", re.ASCII)
 _QUOTED_PAIR = re.compile(r'[\\"]')
-_MESSAGE_ID = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")
+_DOT_ATOM = r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*"
+_MESSAGE_ID = re.compile(rf"{_DOT_ATOM}@(?:{_DOT_ATOM}|\[[!-Z^-~]+\])", re.ASCII)
 _ALPHANUMERIC = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _Q_SAFE = frozenset(_ALPHANUMERIC + b"!*+-/")  # RFC 2047 section 5 (3): safe in a phrase, so anywhere
 _Q_UNESCAPED = bytes([*_Q_SAFE, 0x20])
@@ -91,7 +92,7 @@ def id_field(name: str, ids: Iterable[str]) -> str:
 
 
 def own_id_field(message_id: str) -> str:
-    """The `Message-ID` field of our own mail. Raises `ComposeError` unless the id is left@right in ASCII."""
+    """The `Message-ID` field of our own mail. Raises `ComposeError` unless the id is plain: left@right."""
     field = id_field("Message-ID", [message_id])
     if not field or not _MESSAGE_ID.fullmatch(message_id):
         raise ComposeError("Message-ID", "is no message id")
