@@ -5,19 +5,19 @@ The body is judged as lines (`quote_lines`), which openings (`quote_openings`) c
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from postroom.mail import quote_html
 from postroom.mail.html import to_text
-from postroom.mail.quote_lines import Lines, from_text, tidy
+from postroom.mail.quote_lines import Lines, from_text
 from postroom.mail.quote_signature import tail_of
 from postroom.mail.quote_spans import Span, new_spans, spans_of
 
-_WORD = re.compile(r"\w+")
-_LINK_TARGET = re.compile(r"<(?:https?|mailto):[^<>\s]{0,500}>|https?://\S{1,500}")
+_WORD = re.compile(r"[^\W_]+")
+_LINK_TARGET = re.compile(r"\]\([^()\s]{0,500}\)|<(?:https?|mailto):[^<>\s]{0,500}>|https?://\S{1,500}")
 _EDGE = 400
-_EDGE_WORDS = 25
+_SLACK = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +54,25 @@ class _Verdict:
 def split(text: str, html: str | None = None) -> Reply:
     """`text` (plain, or Markdown made of `html`) taken apart; `html` is the mail's own, where it has one.
 
-    Where both show the same new text, it is taken from `text`; where they differ, HTML's structure
-    decides. Takes time in proportion to the size of both, and raises nothing.
+    Where both show the same new text, it is taken from `text`; where they differ about where it ends,
+    HTML's structure decides. Takes time in proportion to the size of both, and raises nothing.
     """
-    plain = _judge(from_text(text))
+    lines = from_text(text)
+    plain = _judge(lines, spans_of(lines))
     if not html:
         return plain.reply()
     page = quote_html.read(html)
-    marked = _judge(page.lines)
-    if not marked.quoted or _agree(plain, marked):
+    marked = _judge(page.lines, spans_of(page.lines))
+    if not _decides(marked, plain):
         return plain.reply()
-    new_text = to_text(page.html_of(marked.new)).text.strip()
-    if not new_text:
-        return plain.reply()
-    quoted = to_text(page.html_of(marked.quoted)).text.strip()
-    return Reply(new_text, quoted, marked.reply().signature)
+    if (cut := _same_beginning(lines, marked)) is not None:
+        rest = Span(cut, len(lines), quoted=True, body=cut)
+        return _judge(lines, [Span(0, cut), rest]).reply()
+    return _reply_of(page, marked) or plain.reply()
 
 
-def _judge(lines: Lines) -> _Verdict:
+def _judge(lines: Lines, spans: Sequence[Span]) -> _Verdict:
     """What of `lines` is new: all of it where nothing of the writer's own would remain."""
-    spans = spans_of(lines)
     own = [span for span in spans if not span.quoted]
     if not own:
         return _all_new(lines)
@@ -96,17 +95,16 @@ def _all_new(lines: Lines) -> _Verdict:
     return _Verdict(lines, ((0, len(lines)),), (), (0, 0))
 
 
-def _agree(plain: _Verdict, marked: _Verdict) -> bool:
-    """Whether both begin and end with the same words; where only HTML shows a quote, with no word more."""
+def _decides(marked: _Verdict, plain: _Verdict) -> bool:
+    """Whether HTML shows a quote that the plain text hides: the same mail that ends elsewhere."""
     ours, theirs = plain.text_of(plain.new), marked.text_of(marked.new)
-    slack = _EDGE_WORDS if plain.quoted else 0
-    return _is_near(_words(ours[:_EDGE]), _words(theirs[:_EDGE]), slack) and _is_near(
-        _words(ours[-_EDGE:])[::-1], _words(theirs[-_EDGE:])[::-1], slack
+    if not marked.quoted:
+        return False
+    if not plain.quoted:
+        return not _is_near(_words(ours[-_EDGE:])[::-1], _words(theirs[-_EDGE:])[::-1], 0)
+    return _is_near(_words(ours[:_EDGE]), _words(theirs[:_EDGE]), _SLACK) and not _is_near(
+        _words(ours[-_EDGE:])[::-1], _words(theirs[-_EDGE:])[::-1], _SLACK
     )
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(_LINK_TARGET.sub(" ", tidy(text)))
 
 
 def _is_near(ours: list[str], theirs: list[str], slack: int) -> bool:
@@ -114,8 +112,33 @@ def _is_near(ours: list[str], theirs: list[str], slack: int) -> bool:
     few = min(3, len(ours), len(theirs))
     if few == 0:
         return len(ours) == len(theirs)
-    starts_ours, starts_theirs = ours[:few], theirs[:few]
     return any(
-        ours[at : at + few] == starts_theirs or theirs[at : at + few] == starts_ours
-        for at in range(slack + 1)
+        ours[at : at + few] == theirs[:few] or theirs[at : at + few] == ours[:few] for at in range(slack + 1)
     )
+
+
+def _same_beginning(lines: Lines, marked: _Verdict) -> int | None:
+    """One past the line of `lines` that ends the new text of `marked`, when that is how they begin."""
+    wanted = _words(marked.text_of(marked.new))
+    at = 0
+    for index in lines.filled(0, len(lines)):
+        found = _words(lines.texts[index])
+        if wanted[at : at + len(found)] != found:
+            return None
+        at += len(found)
+        if at == len(wanted):
+            return index + 1
+    return None
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(_LINK_TARGET.sub(" ", text))
+
+
+def _reply_of(page: quote_html.Page, verdict: _Verdict) -> Reply | None:
+    """The parts of a page as Markdown; None when the new part shows nothing."""
+    new_text = to_text(page.html_of(verdict.new)).text.strip()
+    if not new_text:
+        return None
+    quoted = to_text(page.html_of(verdict.quoted)).text.strip()
+    return Reply(new_text, quoted, verdict.lines.joined(*verdict.signature))

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+from unicodedata import normalize
 
 OWN: Final = 0
 INDENTED: Final = 1  # quoted only when an attribution introduces it
@@ -12,7 +13,7 @@ QUOTED: Final = 2
 _INVISIBLE = dict.fromkeys(
     [0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 )
-_DASHES = str.maketrans("‐‑‒–—―−－ー─━＿", "-----------_")
+_DASHES = {**dict.fromkeys(map(ord, "‐‑‒–—―─━"), "-"), 0x0307: None}  # "İ" in lower case is i and a dot
 _MARKDOWN_LINK = re.compile(r"\[([^\[\]]{0,200})\]\([^()\s]{1,500}\)")
 _GROUPWISE = re.compile(r"^>>> [^>].{0,300}>>>\s*$")
 _NO_WORDS = " \t\u00a0\u200b\ufeff>＞-_=*~|"
@@ -32,6 +33,7 @@ class Lines:
     marks: bytes
     opens: frozenset[int] = frozenset()
     signs: frozenset[int] = frozenset()
+    _tidied: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -51,7 +53,10 @@ class Lines:
 
     def tidy(self, index: int) -> str:
         """Line `index` for comparison: see `tidy`."""
-        return tidy(self.texts[index])
+        found = self._tidied.get(index)
+        if found is None:
+            found = self._tidied[index] = tidy(self.texts[index])
+        return found
 
     def joined(self, start: int, end: int) -> str:
         """Lines [start, end) as written, without the white space around them."""
@@ -62,6 +67,8 @@ def from_text(text: str) -> Lines:
     """The lines of plain text (or Markdown); those that begin with `>` are quoted (RFC 3676, section 4.5)."""
     texts = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     marks = bytearray(len(texts))
+    if ">" not in text and "＞" not in text:
+        return Lines(texts, bytes(marks))
     for index, line in enumerate(texts):
         if line.lstrip().startswith((">", "＞")) and not _GROUPWISE.match(line):
             marks[index] = QUOTED
@@ -75,10 +82,13 @@ def tidy(text: str) -> str:
 
     Of a long text only its beginning.
     """
-    text = text[:_LONGEST_LOOK].translate(_INVISIBLE).translate(_DASHES)
+    text = text[:_LONGEST_LOOK]
     if "](" in text:
         text = _MARKDOWN_LINK.sub(r"\1", text)
-    return " ".join(text.replace("*", "").replace("\\", "").lower().split())
+    text = text.lower()
+    if not text.isascii():
+        text = normalize("NFKC", text.translate(_INVISIBLE)).translate(_DASHES)
+    return " ".join(text.replace("*", "").replace("\\", "").split())
 
 
 def _unmark_escaped_from(texts: Sequence[str], marks: bytearray) -> None:

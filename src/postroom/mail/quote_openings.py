@@ -18,11 +18,12 @@ _LOOK_AHEAD = 8
 
 _DATE = re.compile(r"(?<!\d)\d{4}(?!\d)|\d{1,4}[./-] ?\d{1,2}[./-] ?\d{1,4}")
 _TIME = re.compile(r"(?<!\d)\d{1,2}[:.h]\d{2}(?!\d)|\d{1,2} ?[ap]\.?m\b|\d{1,2}[时時시]")
-_ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}")
-_ADDRESS_IN_MARKS = re.compile(r"[<(\[„\"“«]{1,2}\s?(?:mailto:)?[\w.+=-]{1,64}@[\w.-]{1,100}")
-_STARTS_WITH_DATE = re.compile(r"^\W{0,6}(?:\w{1,14}[.,]{0,2} )?\d")
-_STARTS_WITH_NAME = re.compile(r"^\W{0,3}\w")
+_ADDRESS = re.compile(r"\w@\w")
+_ADDRESS_IN_MARKS = re.compile(r"[<(\[„\"“«]\s?(?:mailto:)?[\w.+=-]{1,64}@\w")
+_STARTS_WITH_DATE = re.compile(r"^\W{0,6}(?:\S{1,14} )?\d")
+_CUT_OFF = re.compile(r"^[<(\[]|^\W{0,3}\d{4}[, ]|^\d{1,2}(?::|\.\d{2}[, ])")
 _SAID_SOON = 60
+_FEW_WORDS = 8
 _ENDS_ATTRIBUTION = re.compile(r"[:：]\W{0,6}$|-{2,}$")
 _GROUPWISE = re.compile(r"^>>> .{1,200}>>>$")
 _DASHES_BEFORE = re.compile(r"^[-_=*~#>|\s]{2,}")
@@ -45,8 +46,6 @@ Classifier = Callable[[Lines, int, int], Opening | None]
 
 def opening_at(lines: Lines, index: int, floor: int) -> Opening | None:
     """What line `index` opens, if anything; the opening may start a few lines before, not before `floor`."""
-    if index not in lines.opens and not _may_open(lines.texts[index]):
-        return None
     for classify in _CLASSIFIERS:
         if opening := classify(lines, index, floor):
             return _with_rule_above(lines, opening, floor)
@@ -64,7 +63,7 @@ def _first_filled(lines: Lines, index: int) -> list[int]:
     return []
 
 
-def _may_open(text: str) -> bool:
+def may_open(text: str) -> bool:
     """Whether `text` holds one of the characters without which nothing opens: cheap, asked of every line."""
     head, tail = text[:60], text[-40:]
     return not _MAY_OPEN.isdisjoint(head) or not _MAY_OPEN.isdisjoint(tail)
@@ -161,42 +160,70 @@ def _is_mail_header(roles: set[str], text: str) -> bool:
 
 
 def _attribution(lines: Lines, index: int, floor: int) -> Opening | None:
-    """`On …, Name <address> wrote:`, wrapped over up to four lines of which `index` is the last."""
+    """`On …, Name <address> wrote:`, wrapped over up to four lines of which `index` is the last.
+
+    The fewest lines that make an attribution are it, unless one above begins a more complete one.
+    """
     if not _ENDS_ATTRIBUTION.search(lines.tidy(index)):
         return None
     followed = is_followed_by_quote(lines, index + 1)
-    text, best = "", None
+    text, fewest = "", None
     for start in range(index, max(floor, index - _WRAPPED_LINES + 1) - 1, -1):
         if lines.is_blank(start) or lines.marks[start] == QUOTED:
             break
-        text = f"{lines.tidy(start)} {text}"
+        text = f"{lines.tidy(start)} {text}".strip()
         if len(text) > _LONGEST_ATTRIBUTION:
             break
-        if _is_attribution(text, followed):
-            best = start
-            if _DATE.search(text) and not text.startswith(("<", "(", "[")):
-                break
-    return None if best is None else Opening(best, index + 1)
+        if not _is_attribution(text, followed):
+            continue
+        if _is_complete(text) and (fewest is None or _begins(lines.tidy(start))):
+            return Opening(_author_above(lines, start, floor, text), index + 1)
+        fewest = start if fewest is None else fewest
+    return None if fewest is None else Opening(fewest, index + 1)
+
+
+def _author_above(lines: Lines, start: int, floor: int, text: str) -> int:
+    """The line above an attribution without address that holds just the author's (`Name <address>` …)."""
+    above = start - 1
+    if "@" in text or above < floor or lines.marks[above] == QUOTED:
+        return start
+    author = lines.tidy(above)
+    named = _ADDRESS_IN_MARKS.search(author) and len(author.split()) <= _FEW_WORDS
+    return above if named and not author.endswith((".", "!", "?", ":")) else start
 
 
 def _is_attribution(text: str, followed: bool) -> bool:
-    said = words.SAID.search(text)
+    """Whether `text` says who wrote and when; less is enough where marked lines follow."""
     dated, timed = _DATE.search(text), _TIME.search(text)
-    addressed = _ADDRESS.search(text)
-    if followed:
-        return bool((said and len(text) < 250) or ((dated or timed) and addressed))
-    if not dated or not (timed or addressed):
+    addressed = "@" in text and _ADDRESS.search(text)
+    if not followed and (not dated or not (timed or addressed)):
         return False
+    said = words.SAID.search(text)
     if said is None:
+        if followed:
+            return bool((dated or timed) and addressed)
         return bool(_ADDRESS_IN_MARKS.search(text) and _STARTS_WITH_DATE.match(text))
-    return bool(_begins_attribution(text, said.start()) or addressed)
-
-
-def _begins_attribution(text: str, said_at: int) -> bool:
-    if words.BEGINNING.match(text) or _STARTS_WITH_DATE.match(text):
+    if addressed:
         return True
-    named = _STARTS_WITH_NAME.match(text) and not words.OWN_SENTENCE.match(text)
-    return bool(named and said_at < _SAID_SOON)
+    if words.OWN_SENTENCE.match(text):
+        return False
+    if not dated and not timed:
+        return len(text.split()) <= _FEW_WORDS
+    return followed or _begins(text) or said.start() < _SAID_SOON
+
+
+def _is_complete(text: str) -> bool:
+    """Whether nothing seems to be missing at the front: there is a date, not cut off before its year."""
+    return bool(_DATE.search(text)) and not _CUT_OFF.match(text)
+
+
+def _begins(text: str) -> bool:
+    """Whether a line begins as attributions do, and is no sentence that ended."""
+    if text.endswith(("!", "?", ":")):
+        return False
+    return bool(
+        words.BEGINNING.match(text) or _STARTS_WITH_DATE.match(text) or _ADDRESS_IN_MARKS.search(text)
+    )
 
 
 _CLASSIFIERS: tuple[Classifier, ...] = (

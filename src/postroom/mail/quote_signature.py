@@ -9,6 +9,7 @@ from postroom.mail.quote_lines import Lines
 _TAIL = 24
 _LIST_FOOTER = 14
 _SHORT = 64
+_NAME_WORDS = 4
 _LONGEST_MOBILE = 120
 
 _RULE = re.compile(r"^[-_=*~ ]+$")
@@ -16,7 +17,8 @@ _LONG_RULE = re.compile(r"^[-_=*~]{5,}$")
 _CONTACT = re.compile(
     r"[\w.+-]{1,64}@[\w-]{1,63}\.|https?://|www\.|\+?\(?\d{2,5}\)?(?:[ ./-]{1,3}\(?\d{2,6}\)?){1,5}"
 )
-_SENTENCE = re.compile(r"[.?!]\s|\?$")
+_LINK = re.compile(r" ?[<(\[]?https?://\S{1,300}")
+_SENTENCE = re.compile(r"\w{3,}[.?!]\s|\?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,10 @@ def tail_of(lines: Lines, start: int, end: int) -> Tail:
     below = _list_footers(lines, start, end)
     mobile = _mobile(lines, start, below)
     certain = min(mobile, _delimited(lines, start, mobile))
-    likely = min(certain, _likely(lines, start, certain))
-    if not lines.says_something(start, likely):
-        likely = certain
-    return Tail(certain, likely, end)
+    if certain < end:
+        return Tail(certain, min(certain, _named(lines, start, mobile, below)), end)
+    likely = _likely(lines, start, end)
+    return Tail(end, likely if lines.says_something(start, likely) else end, end)
 
 
 def _last_filled(lines: Lines, start: int, end: int, most: int) -> list[int]:
@@ -58,26 +60,33 @@ def _last_filled(lines: Lines, start: int, end: int, most: int) -> list[int]:
 def _list_footers(lines: Lines, start: int, end: int) -> int:
     """Where what mailing lists and notifiers add begins: a rule and then talk of the list, maybe repeated."""
     for _ in range(3):
-        talk = False
+        talk = linked = False
         for index in _last_filled(lines, start, end, _LIST_FOOTER):
             text = lines.tidy(index)
             talk = talk or bool(words.LIST_TALK.search(text))
+            linked = linked or "@" in text or "://" in text or "www." in text
             if _RULE.match(text):
                 break
         else:
             return end
-        if not talk:
+        if not (talk and linked):
             return end
         end = index
     return end
 
 
 def _delimited(lines: Lines, start: int, end: int) -> int:
-    """The line `-- ` (RFC 3676, section 4.3) or what HTML marks as a signature; `end` without such."""
+    """The line `-- ` (RFC 3676, section 4.3) or what HTML marks as a signature; `end` without such.
+
+    Without its space, which people type as a rule between paragraphs too, only short lines may follow.
+    """
     found = end
+    short = True
     for index in _last_filled(lines, start, end, _TAIL):
-        if index in lines.signs or lines.tidy(index) == "--":
+        text = lines.tidy(index)
+        if index in lines.signs or (text == "--" and (short or lines.texts[index].endswith("-- "))):
             found = index
+        short = short and len(text) <= _SHORT and not _SENTENCE.search(text)
     return found
 
 
@@ -95,16 +104,7 @@ def _mobile(lines: Lines, start: int, end: int) -> int:
 
 def is_mobile_signature(text: str) -> bool:
     """Whether a tidied line is what a phone or a mail program adds by itself."""
-    if not text or len(text) > _LONGEST_MOBILE:
-        return False
-    if found := words.SENT_FROM.match(text):
-        return bool(words.DEVICE.search(" ".join(text.split()[: _device_words(found)])))
-    return bool(words.SENT_FROM_JOINED.match(text))
-
-
-def _device_words(found: re.Match[str]) -> int:
-    """How many words may name the device: those of the opening and three more."""
-    return len(found.string[: found.start("device")].split()) + 3
+    return len(text) <= _LONGEST_MOBILE and bool(words.MOBILE.match(_LINK.sub("", text)))
 
 
 def _likely(lines: Lines, start: int, end: int) -> int:
@@ -122,10 +122,6 @@ def _likely(lines: Lines, start: int, end: int) -> int:
     return _contact_block(lines, short, end)
 
 
-def _has_contact(lines: Lines, start: int, end: int) -> bool:
-    return any(_CONTACT.search(lines.tidy(index)) for index in lines.filled(start, end))
-
-
 def _contact_block(lines: Lines, short: list[int], end: int) -> int:
     """The last paragraph of short lines, when it names a way to reach the writer."""
     block: list[int] = []
@@ -133,10 +129,19 @@ def _contact_block(lines: Lines, short: list[int], end: int) -> int:
         if block and lines.is_blank(block[-1] - 1):
             break
         block.append(index)
-    if len(block) >= 2 and (_has_contact(lines, block[-1], end) or _names_device(lines, block)):
+    if len(block) >= 2 and _has_contact(lines, block[-1], end):
         return block[-1]
     return end
 
 
-def _names_device(lines: Lines, block: list[int]) -> bool:
-    return is_mobile_signature(lines.tidy(block[0]))
+def _has_contact(lines: Lines, start: int, end: int) -> bool:
+    return any(_CONTACT.search(lines.tidy(index)) for index in lines.filled(start, end))
+
+
+def _named(lines: Lines, start: int, mobile: int, end: int) -> int:
+    """The line above `via mobile` when it is a name: short, in the same paragraph, and all there is of it."""
+    above = mobile - 1
+    if mobile == end or above <= start or lines.is_blank(above) or not lines.is_blank(above - 1):
+        return end
+    is_name = len(lines.tidy(above).split()) <= _NAME_WORDS
+    return above if is_name and not _SENTENCE.search(lines.tidy(above) + " ") else end

@@ -7,82 +7,88 @@ import re
 
 from postroom.mail.quote_words import any_of, words
 
-# "Sent from my …": what stands before the device.
-_SENT_FROM = words(
+# "Sent from my": any device may follow, because nobody writes it of anything else.
+_SENT_FROM_MY = words(
     """
-    sent from my | sent from | sent via | sent with | sent by | sent using | composed on
-    get outlook for | get bluemail for | sent from yahoo mail | sent from mail for
-    sent from outlook | from my iphone | from my ipad | from my android | sent on the go
-    sent while mobile | sent from a mobile device | sent from mobile | via mobile | from mobile
-    download outlook for | sent securely from | sent wirelessly from | sent on the | von meinem
-    von meiner | gesendet von | gesendet mit | gesendet mit der | gesendet aus | versendet mit
-    diese nachricht wurde von meinem | gesendet über | von unterwegs gesendet | von unterwegs
-    outlook für | holen sie sich outlook für | beschaffen sie sich outlook für | envoyé de mon
-    envoyé depuis mon | envoyé depuis | envoyé à partir de | envoyé avec | envoyé via | envoyé par
-    télécharger outlook pour | obtenez outlook pour | obtenir outlook pour
-    téléchargez outlook pour | enviado desde mi | enviado desde | enviado con | enviado por
-    enviat des de | obtener outlook para | descargar outlook para | enviado do meu
-    enviado de meu | enviado a partir do meu | enviado a partir do | enviado via
-    obter outlook para | obter o outlook para | enviado pelo meu | enviado pelo
-    baixar outlook para | inviato da | inviato dal mio | inviato dal | inviato con
-    scarica outlook per | ottieni outlook per | verzonden vanaf mijn | verzonden vanaf
-    verstuurd vanaf mijn | verstuurd vanaf | verzonden met | verstuurd met | verzonden via
-    verstuurd via | verstuurd van mijn | verzonden van mijn | outlook voor | download outlook voor
-    haal outlook voor | outlook downloaden voor | wysłano z | wysłane z | wysłano za pomocą
-    wysłane z telefonu | wysłano przy użyciu | pobierz outlook dla | pobierz program outlook dla
-    skickat från min | skickat från | skickades från | skickat med | skaffa outlook för
-    hämta outlook för | sendt fra min | sendt fra | sendt med | sendt via | hent outlook til
-    få outlook til | hent outlook for | få outlook for | skaff deg outlook for
-    last ned outlook for | lähetetty | hanki outlook | odesláno z | odesláno z mého | odoslané z
-    získat outlook pro | získejte outlook pro | stáhnout outlook pro | отправлено с
-    отправлено из | отправлено с моего | отправлено через | скачать outlook для
-    получить outlook для | получите outlook для | надіслано з | надіслано з мого | відправлено з
-    відправлено з мого | відіслано з | отримати outlook для | завантажити outlook для
-    iphone'umdan gönderildi | iphone’umdan gönderildi | ipad'imden gönderildi
-    android uygulamasını edinin | outlook'u edinin | i̇phone'umdan gönderildi
-    i̇phone’umdan gönderildi | iphoneから送信 | ipadから送信 | androidから送信 | iphone から送信
-    スマートフォンから送信 | 携帯から送信 | outlook for ios を入手 | outlook for android を入手
-    发自我的 | 从我的 | 發自我的 | 從我的 | 来自我的 | 发送自 | 发自 | 传送自 | 傳送自
-    獲取 outlook for | 获取 outlook for | 取得 outlook for | 下载 outlook for | 下載 outlook for
-    나의 iphone에서 보냄 | 내 iphone에서 보냄 | 나의 ipad에서 보냄 | 에서 보냄
-    outlook for ios 다운로드 | outlook for android 다운로드 | ios용 outlook | android용 outlook
-    أُرسلت من | أرسلت من | مرسل من | تم الإرسال من | أُرسل من | احصل على outlook
-    الحصول على outlook | נשלח מה | נשלח מ | נשלח באמצעות | קבל את outlook | הורד את outlook
-    השג את outlook | iphone-omról küldve | trimis de pe | στάλθηκε από | αποστολή από | poslano s
-    dikirim dari | gửi từ | đã gửi từ | ส่งจาก
+    sent from my | sent via my | sent securely from my | sent wirelessly from my | typed on my
+    written on my | von meinem | von meiner | gesendet von meinem | gesendet von meiner
+    diese nachricht wurde von meinem | diese e-mail wurde von meinem | envoyé de mon
+    envoyé depuis mon | envoyé de ma | envoyé à partir de mon | enviado desde mi | enviado de mi
+    enviat des del meu | enviado do meu | enviado de meu | enviado pelo meu
+    enviado a partir do meu | inviato dal mio | inviato dalla mia | verzonden vanaf mijn
+    verstuurd vanaf mijn | verstuurd van mijn | verzonden van mijn | verzonden met mijn
+    wysłano z mojego | wysłane z mojego | wysłane z telefonu | wysłano z telefonu
+    skickat från min | skickat från mitt | sendt fra min | sendt fra mit | sendt fra mitt
+    odesláno z mého | odoslané z môjho | отправлено с моего | надіслано з мого
+    відправлено з мого | 발송: 내 | στάλθηκε από το | trimis de pe | poslano s mojeg
+    dikirim dari
     """
 )
-# Turkish, Japanese and Korean put the device first.
-_DEVICE_FIRST = words(
+# "Sent with": the name of a device or a program must follow.
+_SENT_WITH = words(
     """
-    gönderildi | から送信 | から送信しました | から送信されました | 에서 보냄 | 에서 전송됨
-    에서 보낸 | küldve | 을 통해 보냄 | ile gönderildi | を入手 | 다운로드 | edinin
+    sent from | sent via | sent with | sent by | sent using | sent securely from | sent on the
+    sent from mail for | composed on | get | download | gesendet von | gesendet mit
+    gesendet mit der | gesendet aus | gesendet aus der | gesendet über | versendet mit
+    holen sie sich | beschaffen sie sich | envoyé depuis | envoyé à partir de | envoyé avec
+    envoyé via | envoyé par | télécharger | téléchargez | obtenez | obtenir | enviado desde
+    enviado con | enviado por | enviado de | enviat des de | obtener | descargar
+    enviado a partir do | enviado via | enviado do | enviado pelo | obter | obter o | baixar
+    baixar o | inviato da | inviato dal | inviato dalla | inviato con | scarica | ottieni
+    verzonden vanaf | verzonden vanuit | verstuurd vanaf | verstuurd vanuit | verzonden met
+    verstuurd met | verzonden via | verstuurd via | haal | wysłano z | wysłane z
+    wysłano za pomocą | wysłano przy użyciu | pobierz | pobierz aplikację | pobierz program
+    skickat från | skickades från | skickat med | skaffa | hämta | sendt fra | sendt med
+    sendt via | hent | få | skaff deg | last ned | lähetetty | hanki | odesláno z | odoslané z
+    získat | získejte | stáhnout | отправлено с | отправлено из | отправлено через | скачать
+    получить | получите | надіслано з | надіслано із | відправлено з | відіслано з | отримати
+    завантажити | 从 | 從 | 通过 | 获取 | 獲取 | 取得 | 下载 | 下載 | أُرسلت من | أرسلت من
+    مرسل من | تم الإرسال من | أُرسل من | احصل على | الحصول على | נשלח מ | נשלח באמצעות | קבל את
+    הורד את | השג את | αποστολή από | gửi từ | đã gửi từ | ส่งจาก
     """
 )
-SENT_FROM = any_of(_SENT_FROM, r"^\W{0,3}", r"(?!\w)(?P<device>.*)$")
-SENT_FROM_JOINED = re.compile(
-    r"^\W{0,3}(?:发自|發自|来自|从我的|從我的|传送自|傳送自|נשלח מה|נשלח מ).{1,60}$"
-    r"|^.{2,60}(?:" + any_of(_DEVICE_FIRST).pattern + r")\W{0,3}$"
+# What must follow: any of these stems begins one of the next words.
+_BRANDS = words(
+    """
+    iphon | ipad | ipod | ios | android | blackberry | outlook | galaxy | samsung | huawei
+    xiaomi | redmi | pixel | nokia | htc | sony | xperia | oneplus | oppo | vivo | realme
+    motorola | windows | yahoo | gmail | gmx | web.de | proton | protonmail | spark | airmail
+    aol | bluemail | nine | thunderbird | fairphone | mail.ru | yandex | яндекс | айфон | sparrow
+    superhuman | verizon | at&t | t-mobile | vodafone | chromebook | surface | nexus | fastmail
+    tutanota | tuta | zoho | mailbird | mailspring | em client | missive | polymail | mailmate
+    k-9 | k9 | fairemail | canary | edison | newton | mymail | roundcube | horde | zimbra
+    telekom | freenet | orange | laposte | libero | wp.pl | o2 | onet | seznam | ukr.net | rambler
+    naver | daum | qq邮箱 | 网易 | foxmail
+    """
 )
-DEVICE = any_of(
-    words(
-        """
-        iphone | ipad | ipod | ios | android | blackberry | mobile | smartphone | smart phone
-        handy | telefon | téléphone | telefone | móvil | movil | celular | cellulare | mobil
-        phone | telefoon | tablet | tablette | outlook | galaxy | samsung | huawei | xiaomi
-        redmi | pixel | nokia | htc | sony | xperia | oneplus | oppo | vivo | realme | motorola
-        windows | yahoo | gmail | gmx | web.de | proton | protonmail | spark | airmail | aol
-        mail | bluemail | nine | e-mail | email | mac | macbook | apple | watch | thunderbird
-        fairphone | lg | телефон | телефона | айфон | смартфон | смартфона | мобильного
-        мобільного | пошта | почта | mail.ru | yandex | яндекс | puhelin | puhelimesta
-        puhelimestani | iphonesta | iphonestani | ipadista | ipadistani | androidista | 手机
-        手機 | 电脑 | 电话 | スマートフォン | 携帯 | 휴대폰 | 스마트폰 | الهاتف | هاتفي | ה-iphone
-        sparrow | superhuman | verizon | at&t | t-mobile | vodafone | blackberry® | iphonista
-        chromebook | surface | nexus | moto | fastmail | tutanota | tuta | hey | zoho | mailbird
-        front
-        """
-    ),
-    r"(?<!\w)",
+# Whole lines.
+_WHOLE = words(
+    """
+    via mobile | from mobile | sent from mobile | sent while mobile | sent on the go
+    sent on the move | sent from a mobile device | sent from mobile device | sent from a phone
+    mobil gesendet | von unterwegs gesendet | unterwegs gesendet | outlook für ios beziehen
+    outlook für android beziehen | outlook für ios herunterladen
+    outlook für android herunterladen | outlook voor ios downloaden
+    outlook voor android downloaden | outlook voor ios ophalen | outlook voor android ophalen
+    outlook for ios を入手 | outlook for android を入手 | outlook for ios を入手する
+    outlook for android を入手する | ios用 outlook を入手
+    """
+)
+# Scripts that join the words, and languages that put the device first.
+_JOINED = (
+    r"(?:发自|發自|来自|來自|发送自|传送自|傳送自)\W?(?:我的)?.{1,40}"
+    r"|[从從]我的.{1,30}(?:发送|發送|傳送|传送)|从 .{1,30}版邮件发送"
+    r"|.{2,40}から送信(?:しました|されました)?|.{2,40}에서 (?:보냄|전송됨|보낸 메일)"
+    r"|.{2,40}을 통해 보냄|(?:ios|android)용 outlook.{0,20}|outlook for (?:ios|android) (?:다운로드|받기)"
+    r"|.{2,40}(?:umdan|ümden|imden|ımdan|undan|dan|den|ile) gönderildi"
+    r"|(?:ios|android) için outlook['’]?u (?:edinin|indirin)|.{2,30}küldve"
+    r"|נשלח מה.{1,40}|(?:أُرسلت|أرسلت|تم الإرسال) من.{1,40}"
+)
+_EXCUSE = r"(?:[,.;:!-]{1,3} ?(?:please |so )?(?:excuse|forgive|pardon|ignore|sorry)\b.{0,60})?"
+MOBILE = re.compile(
+    rf"^\W{{0,3}}(?:{any_of(_SENT_FROM_MY).pattern}(?: [^ ,;?]+){{1,8}}{_EXCUSE}"
+    rf"|{any_of(_SENT_WITH).pattern}(?: [^ ?]+){{0,3}}? \W?{any_of(_BRANDS).pattern}(?:[^ ?]* ?){{1,7}}"
+    rf"|{any_of(_WHOLE).pattern}|{_JOINED})\W{{0,3}}$"
 )
 
 # Closing words; they stay in the new text and only begin what is shown as the signature.
@@ -121,12 +127,12 @@ CLOSING = any_of(
 LIST_TALK = any_of(
     words(
         """
-        mailing list | unsubscribe | you received this message because
+        mailing list | mailinglist | you received this message because | you received this because
         you are receiving this because | /listinfo/ | list archive | to post to this group
-        reply to this email directly or view it on | mailman | abbestellen | se désabonner
-        désinscrire | darse de baja | cancelar suscripción | annulla iscrizione | afmelden
-        avregistrera | отписаться | mailinglist | listserv | sympa | yahoogroups | googlegroups
-        groups.io | to view this discussion | to unsubscribe | manage your subscription
+        view it on github | mailman | abbestellen | se désabonner | désinscrire | darse de baja
+        cancelar suscripción | annulla iscrizione | afmelden | avregistrera | отписаться
+        listserv | yahoogroups | googlegroups | groups.io | to view this discussion
+        to unsubscribe | unsubscribe from this | unsubscribe: | manage your subscription
         archives:
         """
     )

@@ -1,12 +1,13 @@
 """A body cut into spans, the writer's own and the quoted ones, and which of them are the new text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from postroom.mail.quote_lines import INDENTED, OWN, QUOTED, Lines
-from postroom.mail.quote_openings import Opening, is_followed_by_quote, opening_at
+from postroom.mail.quote_lines import INDENTED, QUOTED, Lines
+from postroom.mail.quote_openings import Opening, is_followed_by_quote, may_open, opening_at
 
-_MOST_LOOKS = 20_000
+_MOST_LOOKS = 4_000
+_MOST_SPANS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,30 +26,38 @@ class Span:
 
 
 def spans_of(lines: Lines) -> list[Span]:
-    """The spans of `lines` in order; together they hold every line once."""
+    """The spans of `lines` in order; of a body beyond all bounds the rest is taken as the writer's own."""
     spans: list[Span] = []
-    start = index = 0
-    looks = _MOST_LOOKS
-    while index < len(lines):
-        quote = _quote_at(lines, index, start, looks > 0)
-        looks -= lines.marks[index] == OWN and not lines.is_blank(index)
-        if quote is None:
-            index += 1
+    start = 0
+    for index in _worth_a_look(lines):
+        if index < start:
+            continue
+        if len(spans) > _MOST_SPANS:
+            break
+        if lines.marks[index] == QUOTED:
+            quote = Span(index, _run_end(lines, index, QUOTED), quoted=True, body=index)
+        elif (opening := opening_at(lines, index, start)) is not None:
+            quote = _introduced_quote(lines, opening)
+        else:
             continue
         _append(spans, lines, Span(start, quote.start))
         _append(spans, lines, quote)
-        start = index = quote.end
+        start = quote.end
     _append(spans, lines, Span(start, len(lines)))
     return spans
 
 
-def _quote_at(lines: Lines, index: int, floor: int, may_look: bool) -> Span | None:
-    if lines.marks[index] == QUOTED:
-        return Span(index, _run_end(lines, index, QUOTED), quoted=True, body=index)
-    if lines.is_blank(index) or not may_look:
-        return None
-    opening = opening_at(lines, index, floor)
-    return None if opening is None else _introduced_quote(lines, opening)
+def _worth_a_look(lines: Lines) -> Iterator[int]:
+    """The lines that are quoted or may open a quote; of the latter no more than mail ever has."""
+    looks = _MOST_LOOKS
+    for index, text in enumerate(lines.texts):
+        if not text or text.isspace():
+            continue
+        if lines.marks[index] == QUOTED:
+            yield index
+        elif looks and (index in lines.opens or may_open(text)):
+            looks -= 1
+            yield index
 
 
 def _introduced_quote(lines: Lines, opening: Opening) -> Span:

@@ -24,15 +24,15 @@ def any_of(forms: Iterable[str], before: str = "", after: str = "") -> re.Patter
 # "wrote" where words are separated: they must stand alone ("underwrote" is none of them).
 _SAID_ALONE = words(
     """
-    wrote | writes | has written | said | schrieb | schreibt | geschrieben | zitat von | a écrit
-    ecrit | a ecrit | écrivait | écrit | escribió | escribio | ha escrito | escribía | va escriure
+    wrote | writes | has written | schrieb | schreibt | geschrieben | zitat von | a écrit | ecrit
+    a ecrit | écrivait | écrit | escribió | escribio | ha escrito | escribía | va escriure
     ha escrit | ha scritto | scrive | scritto | escreveu | escrito | escreveram | citando
     schreef | geschreven | napisał | napisała | napisał(a) | pisze | napisana przez | napisano
     skrev | skriver | skreiv | skrivit | kirjoitti | napsal | napsala | napsal(a) | napísal
     napísala | napísal(a) | píše | пишет | писал | писала | написал | написала | написал(а)
     написа | пише | писав | написав | написав(-ла) | yazdı | yazmış | yazdi | írta | a scris
     έγραψε | napisao | napisala | napisao/la | kirjutas | rašė | rakstīja | đã viết | menulis
-    skrifaði | napisao je | напиша | написао | quoting | quoted
+    skrifaði | missatge de | napisao je | напиша | написао | quoting | quoted
     """
 )
 # "wrote" in scripts where words run together or take prefixes.
@@ -51,8 +51,8 @@ _BEGINNINGS = words(
     """
     on | at | quoting | in message | in article | am | zitat von | le | el | em | il | il giorno
     il dì | no dia | a | op | w dniu | dnia | wiadomość napisana przez | den | dne | dňa | на | в
-    у | от | від | o | στις | în | pe | vào | pada | kuupäev | missatge de | citando | citát | 在
-    於 | 于 | في | بتاريخ | ב | בתאריך | ในวันที่ | در | در تاریخ | tarihinde
+    у | от | від | o | στις | în | pe | vào | pada | kuupäev | missatge de | citando | citát | v
+    在 | 於 | 于 | في | بتاريخ | ב | בתאריך | ในวันที่ | در | در تاریخ | tarihinde
     """
 )
 BEGINNING = any_of(_BEGINNINGS, r"^[^\w\u0590-\u06ff]*", r"(?=[\W\d]|$)")
