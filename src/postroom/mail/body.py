@@ -1,0 +1,137 @@
+"""Which parts of a message are its text, and what that text is (RFC 2046 section 5.1, RFC 8621 section 4.1.4)."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from postroom.mail import charset, flowed, html, transfer, uuencode
+from postroom.mail.structure import Part
+from postroom.mail.uuencode import EmbeddedFile
+
+_META_CHARSET = re.compile(
+    rb"<meta[^>]{0,200}?charset\s{0,5}=\s{0,5}[\"']?\s{0,5}([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE
+)
+_META_WITHIN = 4_096
+_WORD = re.compile(r"\w+")
+_SAME_TEXT = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The text of a message: all of it as text, its HTML if it has some, the files found inside the text."""
+
+    text: str
+    html: str | None
+    files: tuple[EmbeddedFile, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """One text part, decoded; `index` is the place of the part."""
+
+    index: int
+    is_html: bool
+    text: str
+
+
+def text_parts(parts: Sequence[Part]) -> tuple[int, ...]:
+    """The places of the parts that are text to be read, in order; every other leaf is an attachment."""
+    first_children: dict[int, int] = {}
+    for index, part in enumerate(parts):
+        first_children.setdefault(part.parent, index)
+    return tuple(
+        index
+        for index, part in enumerate(parts)
+        if _is_text(part, parts, is_first=first_children[part.parent] == index)
+    )
+
+
+def _is_text(part: Part, parts: Sequence[Part], is_first: bool) -> bool:
+    if part.disposition.value == "attachment":
+        return False
+    if part.content_type not in {"text/plain", "text/html"}:
+        return part.parent < 0 and part.content_type.startswith("text/") and part.content_type not in _FILES
+    if is_first:
+        return True
+    named = "filename" in part.disposition.parameters or "name" in part.parameters.parameters
+    return not named and parts[part.parent].content_type != "multipart/related"
+
+
+_FILES = frozenset({"text/calendar", "text/x-vcard", "text/vcard", "text/csv", "text/directory"})
+
+
+def read(raw: bytes, parts: Sequence[Part]) -> Body:
+    """Decodes the text parts of a message and puts them together."""
+    notes: dict[str, None] = {}
+    files: list[EmbeddedFile] = []
+    segments: list[_Segment] = []
+    for index in text_parts(parts):
+        segments.append(_segment(raw, index, parts[index], files, notes))
+    htmls = [segment.text for segment in segments if segment.is_html]
+    if any(html.has_hidden_text(markup) for markup in htmls):
+        notes["hidden_text"] = None
+    text = "\n".join(_texts(segments, parts))
+    return Body(text, "\n".join(htmls) if htmls else None, tuple(files), tuple(notes))
+
+
+def _segment(
+    raw: bytes, index: int, part: Part, files: list[EmbeddedFile], notes: dict[str, None]
+) -> _Segment:
+    """One text part; uuencoded files in it and facts about it are added to `files` and `notes`."""
+    data = transfer.decode(raw[part.start : part.end], part.encoding)
+    is_html = part.content_type == "text/html"
+    label = part.parameters.parameters.get("charset", "")
+    if is_html:
+        label = label or _meta_charset(data)
+    else:
+        data, embedded = uuencode.extract(data)
+        files.extend(embedded)
+        if embedded:
+            notes["uuencode"] = None
+    text, repaired = charset.decode(data, label)
+    if repaired:
+        notes["charset_repaired"] = None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not is_html and part.parameters.parameters.get("format", "").lower() == "flowed":
+        text = flowed.unflow(text, part.parameters.parameters.get("delsp", "").lower() == "yes")
+    return _Segment(index, is_html, text)
+
+
+def _meta_charset(data: bytes) -> str:
+    match = _META_CHARSET.search(data, 0, _META_WITHIN)
+    return match[1].decode("ascii") if match else ""
+
+
+def _texts(segments: Sequence[_Segment], parts: Sequence[Part]) -> list[str]:
+    """The pieces of the whole text: plain ones, and HTML where no plain piece says the same."""
+    plain = [segment for segment in segments if not segment.is_html and segment.text.strip()]
+    covered = {place for segment in plain for place in _alternatives(segment.index, parts)}
+    texts: list[str] = []
+    for segment in segments:
+        if not segment.is_html:
+            if segment.text.strip():
+                texts.append(segment.text)
+        elif not covered.intersection(_alternatives(segment.index, parts)):
+            text = html.to_text(segment.text).text
+            if text and not _is_said(text, texts):
+                texts.append(text)
+    if not texts and segments:
+        texts = [segments[0].text] if not segments[0].is_html else []
+    return texts
+
+
+def _alternatives(index: int, parts: Sequence[Part]) -> set[int]:
+    """The multipart/alternative parts around the part at `index`."""
+    found = set()
+    while (index := parts[index].parent) >= 0:
+        if parts[index].content_type == "multipart/alternative":
+            found.add(index)
+    return found
+
+
+def _is_said(text: str, texts: Sequence[str]) -> bool:
+    """Whether plain text before it has nearly all its words: programs that wrote mixed for alternative."""
+    words = set(_WORD.findall(text))
+    said = {word for earlier in texts for word in _WORD.findall(earlier)}
+    return bool(said) and len(words & said) >= _SAME_TEXT * len(words)

@@ -1,0 +1,104 @@
+"""Header blocks: bytes to fields (RFC 5322 section 2.2), read as programs in the wild write them."""
+
+import re
+from dataclasses import dataclass
+
+from postroom.mail import charset
+from postroom.mail.message import Headers
+
+_FIELD = re.compile(rb"([!-9;-~]{1,255})[ \t]*:")
+_CERTAINLY_A_FIELD = re.compile(
+    rb"(?:from|to|cc|bcc|subject|date|sender|received|references|precedence|status|list|"
+    rb"[a-z0-9]+-[a-z0-9-]+)[ \t]*:",
+    re.IGNORECASE,
+)
+_FOLD = re.compile(rb"\r*\n(?=[ \t])")
+_LINE_END = re.compile(rb"[\r\n]+")
+_LOOK_AHEAD_LINES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A header block as it stands: raw (name, value) pairs, where the body begins, whether lines were odd."""
+
+    fields: tuple[tuple[bytes, bytes], ...]
+    body: int
+    damaged: bool
+
+    def all(self, name: bytes) -> tuple[bytes, ...]:
+        """Every raw value, folds and all, of the field `name` (lower case)."""
+        return tuple(value for key, value in self.fields if key.lower() == name)
+
+    def first(self, name: bytes) -> bytes:
+        """The first raw value of the field `name` (lower case); empty when there is none."""
+        return next(iter(self.all(name)), b"")
+
+
+def read_block(raw: bytes, start: int, end: int) -> Block:
+    """Reads fields from `start` until an empty line, a line that is no field, or `end`. Linear.
+
+    A line that is no field counts as the rest of the field before it when more fields follow
+    (programs that wrap without indenting); otherwise the body begins with it: no empty line came.
+    """
+    spans: list[tuple[bytes, int, int]] = []
+    damaged = False
+    position = start
+    while position < end:
+        after = raw.find(b"\n", position, end) + 1 or end
+        line = raw[position:after]
+        if not line.strip(b"\r\n"):
+            return Block(_cut(raw, spans), after, damaged)
+        if line[:1] in (b" ", b"\t") and spans:
+            if not line.strip() and _text_follows(raw, after, end):
+                return Block(_cut(raw, spans), after, True)
+            spans[-1] = (spans[-1][0], spans[-1][1], after)
+        elif match := _FIELD.match(line):
+            spans.append((match[1], position + match.end(), after))
+        elif not line.startswith(b"--") and _fields_follow(raw, after, end):
+            damaged = True
+            if spans:
+                spans[-1] = (spans[-1][0], spans[-1][1], after)
+        else:
+            return Block(_cut(raw, spans), position, True)
+        position = after
+    return Block(_cut(raw, spans), position, damaged)
+
+
+def _cut(raw: bytes, spans: list[tuple[bytes, int, int]]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name, raw[start:end]) for name, start, end in spans)
+
+
+def _text_follows(raw: bytes, position: int, end: int) -> bool:
+    """Whether the line at `position` is neither empty, nor a field, nor the rest of one."""
+    line = raw[position : min(end, position + 300)].split(b"\n", 1)[0]
+    return bool(line.strip()) and line[:1] not in (b" ", b"\t") and not _FIELD.match(line)
+
+
+def _fields_follow(raw: bytes, position: int, end: int) -> bool:
+    """Whether one of the next lines, before an empty one, is beyond doubt a header field."""
+    for _ in range(_LOOK_AHEAD_LINES):
+        after = raw.find(b"\n", position, end) + 1 or end
+        line = raw[position : min(after, position + 300)]
+        if not line.strip():
+            return False
+        if _CERTAINLY_A_FIELD.match(line):
+            return True
+        position = after
+    return False
+
+
+def unfold(value: bytes) -> bytes:
+    """A raw value as one line: folds undone (RFC 5322 section 2.2.3), other line ends become a space."""
+    if b"\n" in value or b"\r" in value:
+        value = _LINE_END.sub(b" ", _FOLD.sub(b"", value.rstrip(b"\r\n")))
+    return value.strip(b" \t")
+
+
+def to_text(block: Block, hint: str = "") -> Headers:
+    """The fields as text: unfolded, bytes outside ASCII read as UTF-8, else as charset `hint`."""
+    return Headers(
+        tuple(
+            (name.decode("ascii"), charset.storable(charset.header_text(unfold(value), hint)))
+            for name, value in block.fields
+        )
+    )

@@ -1,0 +1,173 @@
+"""Bytes of a message to a `Mail`: tolerant, bounded, linear (RFC 5322, RFC 2045 to 2049, RFC 6532)."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from postroom.mail import (
+    address,
+    attachments,
+    body,
+    calendar,
+    charset,
+    dates,
+    headers,
+    message_ids,
+    parameters,
+    structure,
+)
+from postroom.mail.headers import Block
+from postroom.mail.message import Address, AttachedFile, Calendar, Headers, Mail
+from postroom.mail.structure import Caps, Part, TooMuch
+
+__all__ = ["Caps", "OverCaps", "parse", "parse_headers"]
+
+_BOM = b"\xef\xbb\xbf"
+_MBOX_LINE = re.compile(rb">?From [^\n]*\n")
+_ONCE = frozenset(
+    {"from", "sender", "subject", "date", "message-id", "in-reply-to", "references", "content-type"}
+)
+_ADDRESS_FIELDS = ("from", "reply-to", "to", "cc", "bcc")
+_LONGEST_ADDRESSES = 250_000
+_CALENDAR_TYPES = frozenset({"text/calendar", "application/ics"})
+
+
+class OverCaps(Exception):
+    """A message that holds more than the caps allow; it is to be quarantined.
+
+    `reason`: headers_too_large, too_deep, too_many_parts or too_many_recipients. `envelope`: its
+    header fields (as far as the cap goes), without text and attachments.
+    """
+
+    def __init__(self, reason: str, envelope: Mail) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.envelope = envelope
+
+
+def parse(raw: bytes, caps: Caps = Caps()) -> Mail:  # noqa: B008 - a frozen value
+    """Reads a whole message. Raises only `OverCaps`; whatever else is wrong with it is repaired or noted."""
+    raw, start = _beginning(raw)
+    try:
+        block = structure.read_root(raw, start, caps)
+        envelope = _envelope(block, caps.recipients)
+        parts = structure.walk(raw, block, caps)
+    except TooMuch as exc:
+        raise OverCaps(exc.reason, parse_headers(raw, caps)) from exc
+    content = body.read(raw, parts)
+    files = attachments.collect(raw, parts, body.text_parts(parts), content.files)
+    return Mail(
+        headers=envelope.headers,
+        message_id=envelope.message_id,
+        in_reply_to=envelope.in_reply_to,
+        references=envelope.references,
+        subject=envelope.subject,
+        author=envelope.author,
+        from_=envelope.from_,
+        reply_to=envelope.reply_to,
+        to=envelope.to,
+        cc=envelope.cc,
+        date=envelope.date,
+        text=content.text,
+        html=content.html,
+        attachments=files,
+        calendar=_calendar(parts, files),
+        notes=_unique((*envelope.notes, *content.notes, *_notes(parts, files))),
+    )
+
+
+def parse_headers(raw: bytes, caps: Caps = Caps()) -> Mail:  # noqa: B008 - a frozen value
+    """The envelope of a message: its header fields up to the cap, no text, no attachments. Never raises."""
+    raw, start = _beginning(raw)
+    block = headers.read_block(raw, start, min(len(raw), start + caps.header_bytes))
+    return _envelope(block, None)
+
+
+def _beginning(raw: bytes) -> tuple[bytes, int]:
+    """The bytes with line ends that can be read, and where the header block starts.
+
+    A file with bare CR alone is brought to LF. Byte order mark, empty lines and the "From " line of
+    an mbox file are skipped.
+    """
+    if b"\n" not in raw[:_LONGEST_ADDRESSES] and b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")
+    start = len(_BOM) if raw.startswith(_BOM) else 0
+    while raw[start : start + 1] in (b"\r", b"\n"):
+        start += 1
+    match = _MBOX_LINE.match(raw, start)
+    return raw, match.end() if match else start
+
+
+def _envelope(block: Block, most_recipients: int | None) -> Mail:
+    """What the header fields say. Raises `TooMuch` over `most_recipients`; None: reads no more than fit."""
+    hint = parameters.parse(structure.value(block, b"content-type")).parameters.get("charset", "")
+    fields = headers.to_text(block, hint)
+    lists = _addresses(fields, most_recipients)
+    from_values = fields.all("from")
+    return Mail(
+        headers=fields,
+        message_id=message_ids.message_id(block.first(b"message-id")),
+        in_reply_to=message_ids.in_reply_to(block.first(b"in-reply-to")),
+        references=message_ids.references(block.first(b"references")),
+        subject=charset.decode_header(fields.get("subject")),
+        author=address.parse_author(from_values) if sum(map(len, from_values)) < _LONGEST_ADDRESSES else None,
+        from_=next(iter(lists["from"]), None),
+        reply_to=lists["reply-to"],
+        to=lists["to"],
+        cc=lists["cc"],
+        date=dates.parse(fields.get("date")),
+        text="",
+        html=None,
+        notes=_header_notes(fields, block),
+    )
+
+
+def _addresses(fields: Headers, most: int | None) -> dict[str, tuple[Address, ...]]:
+    """The mailboxes of each address field; fields that occur twice are read one after the other."""
+    values = {name: fields.all(name) for name in _ADDRESS_FIELDS}
+    if sum(len(value) for all_ in values.values() for value in all_) > _LONGEST_ADDRESSES:
+        if most is not None:
+            raise TooMuch("too_many_recipients")
+        values = {name: tuple(value[:10_000] for value in all_[:3]) for name, all_ in values.items()}
+    lists = {name: tuple(_each(all_)) for name, all_ in values.items()}
+    if most is not None and sum(len(lists[name]) for name in ("to", "cc", "bcc")) > most:
+        raise TooMuch("too_many_recipients")
+    return lists
+
+
+def _each(values: Iterable[str]) -> Iterable[Address]:
+    for value in values:
+        yield from address.parse_addresses(value)
+
+
+def _header_notes(fields: Headers, block: Block) -> tuple[str, ...]:
+    notes = ["damaged_headers"] if block.damaged else []
+    names = [name for name in fields.names() if name in _ONCE]
+    if len(names) != len(set(names)):
+        notes.append("duplicate_header")
+    return tuple(notes)
+
+
+def _notes(parts: Sequence[Part], files: Sequence[AttachedFile]) -> Iterable[str]:
+    """Facts about the parts: content that only other programs can read."""
+    if any(
+        file.content_type == "application/ms-tnef" or file.filename.lower() == "winmail.dat" for file in files
+    ):
+        yield "tnef"
+    if any(part.content_type == "multipart/encrypted" for part in parts):
+        yield "encrypted"
+    if any(file.content_type in {"application/pkcs7-mime", "application/x-pkcs7-mime"} for file in files):
+        yield "encrypted"
+
+
+def _unique(notes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(notes))
+
+
+def _calendar(parts: Sequence[Part], files: Sequence[AttachedFile]) -> Calendar | None:
+    labelled = [part for part in parts if part.content_type in _CALENDAR_TYPES]
+    invitations = [file for file in files if file.content_type in _CALENDAR_TYPES]
+    for part, file in zip(labelled, invitations, strict=False):
+        text, _ = charset.decode(file.content, part.parameters.parameters.get("charset", "utf-8"))
+        if found := calendar.find(text, part.parameters.parameters.get("method", "")):
+            return found
+    return None

@@ -1,0 +1,218 @@
+"""The parts of a message (RFC 2046), found in one pass over the bytes, within caps and without recursion."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from postroom.mail import charset, headers, parameters
+from postroom.mail.headers import Block
+from postroom.mail.parameters import Parameterised
+
+_DASHES = re.compile(rb"^--", re.MULTILINE)
+_LIKELY_DELIMITER = re.compile(rb"^--([^\r\n]{1,200}?)[ \t]*\r?\n(?=content-)", re.MULTILINE | re.IGNORECASE)
+_TYPE = re.compile(r"[!-.0-~]+/[!-.0-~]+")
+_LONGEST_LINE = 1_000
+_GUESS_WITHIN = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How much of a message is read. What holds more is not taken apart (`TooMuch`)."""
+
+    depth: int = 100
+    parts: int = 1_000
+    recipients: int = 1_000
+    header_bytes: int = 1_000_000
+
+
+class TooMuch(Exception):
+    """A message is over a cap. `reason`: too_deep, too_many_parts, headers_too_large, too_many_recipients."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One entity of a message.
+
+    `start` and `end` bound its body in the raw bytes; `parent` is its place in the list of parts, -1
+    for the root; `encoding` is the Content-Transfer-Encoding as written.
+    """
+
+    block: Block
+    content_type: str
+    parameters: Parameterised
+    disposition: Parameterised
+    encoding: str
+    parent: int
+    depth: int
+    start: int
+    end: int
+
+    @property
+    def is_multipart(self) -> bool:
+        """Whether it holds parts instead of content."""
+        return self.content_type.startswith("multipart/")
+
+
+def read_root(raw: bytes, start: int, caps: Caps) -> Block:
+    """The header block of the message; raises `TooMuch` when it is over the cap."""
+    limit = start + caps.header_bytes
+    block = headers.read_block(raw, start, min(limit, len(raw)))
+    if block.body >= limit and limit < len(raw):
+        raise TooMuch("headers_too_large")
+    return block
+
+
+def walk(raw: bytes, root: Block, caps: Caps) -> tuple[Part, ...]:
+    """Every part of the message whose header block is `root`, parents before children, in order.
+
+    A multipart in which its boundary never appears comes back as text/plain. An open multipart ends
+    with the one around it, or with the message. Raises `TooMuch`.
+    """
+    walker = _Walker(raw, caps)
+    walker.enter(root, -1)
+    for start, after, level, closing in walker.delimiters(root.body):
+        walker.leave(start, level, closing)
+        if not closing:
+            walker.enter(read_root(raw, after, caps), walker.open[level].index)
+    return walker.finish()
+
+
+@dataclass(slots=True)
+class _Open:
+    """A multipart whose closing delimiter has not come; `shadowed` had its boundary before it."""
+
+    index: int
+    boundary: bytes
+    shadowed: int | None
+
+
+class _Walker:
+    """The state of one pass: the parts so far, where each ends, and the multiparts that are open."""
+
+    def __init__(self, raw: bytes, caps: Caps) -> None:
+        self.raw = raw
+        self.caps = caps
+        self.parts: list[Part] = []
+        self.ends: list[int] = []
+        self.open: list[_Open] = []
+        self.levels: dict[bytes, int] = {}
+        self.resume = 0
+
+    def enter(self, block: Block, parent: int) -> None:
+        """Adds a part, and opens it when it is a multipart."""
+        if len(self.parts) >= self.caps.parts:
+            raise TooMuch("too_many_parts")
+        depth = self.parts[parent].depth + 1 if parent >= 0 else 0
+        in_digest = parent >= 0 and self.parts[parent].content_type == "multipart/digest"
+        part = _read_part(block, parent, depth, "message/rfc822" if in_digest else "text/plain")
+        self.parts.append(part)
+        self.ends.append(-1)
+        self.resume = block.body
+        if part.is_multipart and (boundary := self._boundary(part)):
+            self._push(len(self.parts) - 1, boundary)
+
+    def _push(self, index: int, boundary: bytes) -> None:
+        if len(self.open) >= self.caps.depth:
+            raise TooMuch("too_deep")
+        self.open.append(_Open(index, boundary, self.levels.get(boundary)))
+        self.levels[boundary] = len(self.open) - 1
+
+    def _boundary(self, part: Part) -> bytes:
+        """The boundary as told; for the root, where it never appears, the one that the body shows."""
+        told = part.parameters.parameters.get("boundary", "").rstrip().encode("utf-8", "replace")
+        if told and (part.parent >= 0 or self.raw.find(b"--" + told, part.start) >= 0):
+            return told
+        guess = _LIKELY_DELIMITER.search(self.raw, part.start, part.start + _GUESS_WITHIN)
+        return guess[1] if guess else told
+
+    def delimiters(self, position: int) -> Iterator[tuple[int, int, int, bool]]:
+        """Delimiter lines: where each starts and ends, the level of its multipart, whether it closes."""
+        self.resume = position
+        while self.open and (dashes := _DASHES.search(self.raw, self.resume)):
+            start = dashes.start()
+            after = self.raw.find(b"\n", start) + 1 or len(self.raw)
+            self.resume = after
+            token = self.raw[start + 2 : min(after, start + _LONGEST_LINE)].rstrip()
+            level = self.levels.get(token)
+            if level is not None:
+                yield start, after, level, False
+            elif token.endswith(b"--"):
+                level = self.levels.get(token[:-2].rstrip())
+                if level is not None:
+                    yield start, after, level, True
+
+    def leave(self, delimiter: int, level: int, closing: bool) -> None:
+        """Ends the part before a delimiter, and every open multipart deeper than `level` (or at it)."""
+        end = delimiter
+        if self.raw[end - 1 : end] == b"\n":
+            end -= 2 if self.raw[end - 2 : end] == b"\r\n" else 1
+        self._end_last(end)
+        while len(self.open) > (level if closing else level + 1):
+            self._pop(end)
+
+    def _pop(self, end: int) -> None:
+        closed = self.open.pop()
+        self.ends[closed.index] = end
+        if closed.shadowed is None:
+            del self.levels[closed.boundary]
+        else:
+            self.levels[closed.boundary] = closed.shadowed
+
+    def _end_last(self, end: int) -> None:
+        if self.ends[-1] < 0 and not (self.open and self.open[-1].index == len(self.parts) - 1):
+            self.ends[-1] = max(end, self.parts[-1].start)
+
+    def finish(self) -> tuple[Part, ...]:
+        """The parts with their ends; what is still open ends with the message."""
+        parents = {part.parent for part in self.parts}
+        return tuple(
+            _ended(part, end if end >= 0 else len(self.raw), index in parents)
+            for index, (part, end) in enumerate(zip(self.parts, self.ends, strict=True))
+        )
+
+
+def _ended(part: Part, end: int, has_children: bool) -> Part:
+    """The finished part; a multipart without a child is read as text."""
+    childless = part.is_multipart and not has_children
+    return Part(
+        part.block,
+        "text/plain" if childless else part.content_type,
+        part.parameters,
+        part.disposition,
+        part.encoding,
+        part.parent,
+        part.depth,
+        part.start,
+        max(end, part.start),
+    )
+
+
+def _read_part(block: Block, parent: int, depth: int, default_type: str) -> Part:
+    content = parameters.parse(value(block, b"content-type"))
+    return Part(
+        block,
+        _content_type(content.value, default_type),
+        content,
+        parameters.parse(value(block, b"content-disposition")),
+        value(block, b"content-transfer-encoding"),
+        parent,
+        depth,
+        block.body,
+        -1,
+    )
+
+
+def _content_type(written: str, default: str) -> str:
+    """The media type; one that is none (RFC 2045 section 5.2) counts as the default."""
+    if _TYPE.fullmatch(written):
+        return written
+    return {"html": "text/html", "multipart": "multipart/mixed"}.get(written.strip("/"), default)
+
+
+def value(block: Block, name: bytes) -> str:
+    """The first field `name` (lower case) as one line of text, not decoded."""
+    return charset.header_text(headers.unfold(block.first(name)))

@@ -1,0 +1,75 @@
+"""Content-Transfer-Encoding undone as far as it goes (RFC 2045 section 6)."""
+
+import binascii
+import re
+
+from postroom.mail import uuencode
+
+_NAMES = {
+    "base64": "base64",
+    "base-64": "base64",
+    "base_64": "base64",
+    "b64": "base64",
+    "b": "base64",
+    "quoted-printable": "quoted-printable",
+    "quotedprintable": "quoted-printable",
+    "quoted_printable": "quoted-printable",
+    "quoted": "quoted-printable",
+    "qp": "quoted-printable",
+    "q": "quoted-printable",
+    "x-uuencode": "uuencode",
+    "x-uue": "uuencode",
+    "x-uu": "uuencode",
+    "uuencode": "uuencode",
+    "uue": "uuencode",
+}
+_NO_BASE64 = bytes(
+    set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+)
+_SOFT_BREAK_SPACES = re.compile(rb"=[ \t]+(?=\r?\n|\Z)")
+_SOFT_BREAK_CR = re.compile(rb"=\r(?!\n)")
+_PADDING = re.compile(rb"=+")
+
+
+def decode(data: bytes, encoding: str) -> bytes:
+    """`data` with the transfer encoding named by a header value undone; unknown names change nothing.
+
+    Never raises: broken base64 and quoted-printable are decoded as far as they go.
+    """
+    name = name_of(encoding)
+    if name == "base64":
+        return decode_base64(data)
+    if name == "quoted-printable":
+        return decode_quoted_printable(data)
+    if name == "uuencode":
+        return uuencode.decode(data)
+    return data
+
+
+def name_of(encoding: str) -> str:
+    """The encoding that a header value means: base64, quoted-printable, uuencode, or "" for none."""
+    words = encoding.replace(";", " ").replace('"', " ").lower().split()
+    return _NAMES.get(words[0], "") if words else ""
+
+
+def decode_base64(data: bytes) -> bytes:
+    """Foreign characters are skipped, missing padding is added, concatenated pieces are all read."""
+    sextets = data.translate(None, _NO_BASE64)
+    if b"=" not in sextets.rstrip(b"="):
+        return _piece(sextets.rstrip(b"="))
+    return b"".join(_piece(piece) for piece in _PADDING.split(sextets) if piece)
+
+
+def _piece(sextets: bytes) -> bytes:
+    if len(sextets) % 4 == 1:
+        sextets = sextets[:-1]
+    return binascii.a2b_base64(sextets + b"=" * (-len(sextets) % 4))
+
+
+def decode_quoted_printable(data: bytes) -> bytes:
+    """What is no escape stays as it is; white space after a soft line break is dropped with it."""
+    if b"=" not in data:
+        return data
+    data = _SOFT_BREAK_SPACES.sub(b"=", data)
+    data = _SOFT_BREAK_CR.sub(b"=\r\n", data)
+    return binascii.a2b_qp(data)
