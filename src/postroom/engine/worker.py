@@ -44,12 +44,13 @@ class Worker:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
-        """Watch, hear, sweep. Ends only by cancellation, which is passed to all that runs."""
+        """Watch, hear, sweep. When the bells are closed nothing new is begun, and it ends with what runs."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watchers.run())
-            group.create_task(self._sweep())
+            background = (group.create_task(self._watchers.run()), group.create_task(self._sweep()))
             async for bell in self._bells.heard():
                 await self._dispatch(group, bell)
+            for task in background:
+                task.cancel()
 
     async def _dispatch(self, group: asyncio.TaskGroup, bell: Bell) -> None:
         if bell.kind is BellKind.ACCOUNT:
