@@ -127,7 +127,10 @@ def _daemon(signs: _Signs) -> str | None:
 
 def _from_daemon(signs: _Signs) -> Automatic | None:
     reason = _daemon(signs)
-    return None if reason is None else Automatic(_kind_by_words(signs, "report"), reason)
+    if reason is None:
+        return None
+    likely: Kind = "automatic" if reason == "postmaster" else "report"
+    return Automatic(_kind_by_words(signs, likely), reason)
 
 
 def _submitted(signs: _Signs) -> str:

@@ -24,18 +24,23 @@ _ACTION_WORDS = {
     "relay": "relayed",
 }
 _ADDRESS = re.compile(r"[^\s<>\"(),;:]+@[^\s<>\"(),;:]+")
+_LOOKED_AT = 500_000
+_RECIPIENTS = 1_000
+_VALUE_LENGTH = 2_000
 _DIAGNOSTIC_LENGTH = 1000
 
 
 def groups(text: str) -> list[Group]:
     """All groups of fields in `text`; continuation lines are unfolded, other lines skipped."""
     found: list[Group] = [[]]
-    for line in text.splitlines():
+    for line in text[:_LOOKED_AT].splitlines():
         if not line.strip():
-            found.append([])
+            if found[-1]:
+                found.append([])
         elif line[0] in " \t" and found[-1]:
             name, value = found[-1][-1]
-            found[-1][-1] = (name, f"{value} {line.strip()}".strip())
+            if len(value) < _VALUE_LENGTH:
+                found[-1][-1] = (name, f"{value} {line.strip()}".strip())
         elif match := _FIELD.match(line):
             name = match[1].lower()
             if name in _ONCE and any(name == key for key, _ in found[-1]):
@@ -49,6 +54,8 @@ def recipient_groups(all_groups: Sequence[Group]) -> list[Group]:
     joined: list[Group] = []
     loose: Group = []
     for group in all_groups:
+        if len(joined) > _RECIPIENTS:
+            break
         if any(key in _RECIPIENT_FIELDS for key, _ in group):
             joined.append([*loose, *group] if not value_of(group, "action") else group)
             loose = []
@@ -61,6 +68,7 @@ def recipient_groups(all_groups: Sequence[Group]) -> list[Group]:
 
 def groups_in_text(text: str) -> list[Group]:
     """The groups about recipients that stand in running text, as when a report lost its MIME parts."""
+    text = text[:_LOOKED_AT]
     if "-recipient" not in text.lower():
         return []
     blocks: list[Group] = []

@@ -12,16 +12,18 @@ from postroom.mail.report_returned import split_report
 from postroom.mail.report_status import is_temporary, status_of_text
 
 _LOOKED_AT = 100_000
+_SAID_LENGTH = 8_000
 _RECIPIENTS = 1000
+_EDGE = r"(?<![^\s<>\"'()\[\]{},;:|*])"  # an address begins a word: keeps every search linear
 _ADDR = r"[^\s<>\"'()\[\]{},;:|*]{1,256}@[^\s<>\"'()\[\]{},;:|*@]{1,255}[^\s<>\"'()\[\]{},;:|*@.]"
 _LISTED = re.compile(
     rf"[ \t]{{0,20}}(?:>>>|[*•·]|-{{1,3}}|\d+[.)])?[ \t]*[\"'<(*_\[]{{0,4}}({_ADDR})[\"'>)*_\]]{{0,4}}"
     r"(?=$|[\s:;,<(\[])"
 )
-_SAID = re.compile(rf"(?:<<<|>>>)?\s*[45]\d\d[ -].{{0,20}}?<({_ADDR})>")
-_COMMAND = re.compile(rf"RCPT TO:\s*<?({_ADDR})>?", re.IGNORECASE)
+_SAID = re.compile(rf"^(?:<<<|>>>)?[ \t]*[45]\d\d[ -].{{0,20}}?<({_ADDR})>", re.MULTILINE)
+_COMMAND = re.compile(rf"RCPT TO:\s?<?({_ADDR})>?", re.IGNORECASE)
 _KEYED = re.compile(rf'"emailAddress"\s*:\s*"({_ADDR})"')  # Amazon's notifications in JSON
-_ANY = re.compile(rf"({_ADDR})")
+_ANY = re.compile(rf"{_EDGE}({_ADDR})")
 _NOT_RECIPIENT = re.compile(
     r"mail from|from:|contact|support|help|assistance|postmaster|envelope-from|sender|message-id|"
     r"sent by|please|write to|お問い合わせ|ご連絡|様",
@@ -65,7 +67,9 @@ def _recipients_in(mail: Mail, text: str) -> tuple[ReportedRecipient, ...]:
 
 
 def _recipient(address: str, action: str, segment: str, head: str) -> ReportedRecipient:
-    status = status_of_text(segment, action, head) or status_of_text(head, action, head)
+    verdict = head[:_SAID_LENGTH]
+    status = status_of_text(segment[:_SAID_LENGTH], action, verdict)
+    status = status or status_of_text(verdict, action, verdict)
     if not status or (action == "failed" and status.startswith("2.")):
         status = "4.0.0" if action == "delayed" else "5.0.0"
     said = " ".join(segment.split())[:1000]

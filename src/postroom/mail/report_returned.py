@@ -82,7 +82,7 @@ def split_report(text: str) -> tuple[str, str]:
     """The text of a report and, apart, the message returned below it (empty when there is none)."""
     lines = text.splitlines()
     for place, line in enumerate(lines):
-        if _RULE.search(line) or _opens_header(lines, place):
+        if _RULE.search(line[:200]) or _opens_header(lines, place):
             return "\n".join(lines[:place]), "\n".join(lines[place:])
     return text, ""
 

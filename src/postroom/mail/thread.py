@@ -24,17 +24,14 @@ _SIGNED = re.compile(
 )
 
 _REPLY = (
-    # English, German, Dutch, Nordic, Romance, Slavic, Baltic, Finno-Ugric, Turkic, Greek, Celtic …
-    "re|aw|antw|antwort|sv|vs|res|r|ris|rif|rép|rep|odp|odpověď|ynt|yan|cevap|ref|"
-    "atb|bls|balas|hf|noi|na|peт|отв|ответ|відп|у відповідь|на|απ|απάντηση|σχετ|"
-    "vá|vast|att|trả lời|ตอบ|ตอบกลับ|השב|תשובה|رد|الرد|پاسخ|"
-    "回复|回覆|答复|答覆|回信|返信|회신|답장|답변"
+    "re|aw|antw|antwort|sv|vs|res|r|ris|rif|rép|rep|odp|odpověď|ynt|cevap|atb|bls|balas|"
+    "отв|ответ|відп|на|απ|απάντηση|σχετ|vá|vast|trả lời|ตอบ|ตอบกลับ|"
+    "השב|תשובה|رد|الرد|پاسخ|回复|回覆|答复|答覆|回信|返信|회신|답장|답변"
 )
 _FORWARD = (
-    "fwd?|forwarded|wg|weiterleitung|weitergeleitet|tr|trans|transf|i|inol|rv|reenv|enc|fwd|"
-    "doorst|doorgestuurd|vb|vl|vid|vidare|videresendt|pd|podaj dalej|přep|ilt|i̇lt|"
-    "пер|переслано|пересл|fs|πρθ|προώθ|továbbítás|trs|ct|chuyển tiếp|ส่งต่อ|"
-    "הועבר|العنوان|إعادة توجيه|转发|轉寄|轉發|転送|전달"
+    "fwd?|wg|weiterleitung|weitergeleitet|tr|transf|i|inol|rv|reenv|enc|doorst|doorgestuurd|"
+    "vb|vl|vidare|videresendt|pd|podaj dalej|přep|ilt|i̇lt|пер|переслано|пересл|"
+    "πρθ|προώθ|továbbítás|trs|chuyển tiếp|ส่งต่อ|הועבר|إعادة توجيه|转发|轉寄|轉發|転送|전달"
 )
 _COUNT = r"(?:\s?[\[(^]?\d{1,3}[\])]?)?"
 _REPLY_PREFIX = re.compile(rf"\s*(?:{_REPLY}){_COUNT}\s?[:：]", re.IGNORECASE)
