@@ -15,7 +15,8 @@ from postroom.mail.quote_words import words
 
 _TAG = re.compile(r"<(?:(!--)|(/?)([a-zA-Z][a-zA-Z0-9:]*+)((?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+'|[\"'])*+)>)")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
-_MOST_TAGS = 120_000
+_MOST_TAGS = 60_000
+_MOST_LINES = 60_000
 
 _UNREAD = frozenset({"style", "script", "title", "head"})
 _BREAKS = frozenset(
@@ -131,7 +132,7 @@ class _Reader:
             self.pieces.append(" ")
 
     def _preformatted_text(self, start: int, text: str) -> None:
-        for line in text.split("\n"):
+        for line in text.split("\n", _MOST_LINES):
             start += len(line)
             if line.strip():
                 self.pieces.append(line)

@@ -17,6 +17,7 @@ _DASHES = {**dict.fromkeys(map(ord, "‐‑‒–—―─━"), "-"), 0x0307: N
 _MARKDOWN_LINK = re.compile(r"\[([^\[\]]{0,200})\]\([^()\s]{1,500}\)")
 _GROUPWISE = re.compile(r"^>>> [^>].{0,300}>>>\s*$")
 _NO_WORDS = " \t\u00a0\u200b\ufeff>＞-_=*~|"
+_QUOTE_MARKS = (">", "＞", "\\>")  # the last is how Markdown writes a `>` of the text
 _LONGEST_LOOK = 600
 _WRAP_WIDTH = 66
 
@@ -70,9 +71,9 @@ def from_text(text: str) -> Lines:
     if ">" not in text and "＞" not in text:
         return Lines(texts, bytes(marks))
     for index, line in enumerate(texts):
-        if line.lstrip().startswith((">", "＞")) and not _GROUPWISE.match(line):
+        if line.startswith(">") or line.lstrip().startswith(_QUOTE_MARKS):
             marks[index] = QUOTED
-    _unmark_escaped_from(texts, marks)
+    _unmark_others(text, texts, marks)
     _mark_wrapped_rests(texts, marks)
     return Lines(texts, bytes(marks))
 
@@ -91,21 +92,26 @@ def tidy(text: str) -> str:
     return " ".join(text.replace("*", "").replace("\\", "").split())
 
 
-def _unmark_escaped_from(texts: Sequence[str], marks: bytearray) -> None:
-    """Take `>From ` for what it is: a line of the writer's that an mbox file escaped (RFC 4155)."""
+def _unmark_others(text: str, texts: Sequence[str], marks: bytearray) -> None:
+    """Take two forms for what they are: `>From `, a line of the writer's that an mbox file escaped (RFC
+    4155), and GroupWise's `>>> name date >>>`, which introduces text that is not marked."""
+    if not (">From " in text or ">>>" in text):
+        return
     for index, line in enumerate(texts):
-        if marks[index] and line.startswith(">From ") and not line.rstrip().endswith(":"):
-            before, after = marks[index - 1 : index], marks[index + 1 : index + 2]
-            if not any(before) and not any(after):
+        if line.startswith(">From ") and not line.rstrip().endswith(":"):
+            if not (any(marks[index - 1 : index]) or any(marks[index + 1 : index + 2])):
                 marks[index] = OWN
+        elif line.startswith(">>> ") and _GROUPWISE.match(line):
+            marks[index] = OWN
 
 
 def _mark_wrapped_rests(texts: Sequence[str], marks: bytearray) -> None:
     """Quote the few words that a program wrapped off a quoted line without marking them again."""
-    for index in range(1, len(texts) - 1):
-        if marks[index] or not (marks[index - 1] and marks[index + 1]):
-            continue
-        above, line = texts[index - 1].rstrip(), texts[index].strip()
+    between = bytes((QUOTED, OWN, QUOTED))
+    found = marks.find(between)
+    while found >= 0:
+        above, line = texts[found].rstrip(), texts[found + 1].strip()
         wrapped = len(above) >= _WRAP_WIDTH and above[-1:].isalnum()
         if wrapped and line[:1].islower() and len(line) < len(above) // 2:
-            marks[index] = QUOTED
+            marks[found + 1] = QUOTED
+        found = marks.find(between, found + 1)

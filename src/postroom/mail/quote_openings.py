@@ -14,9 +14,9 @@ from postroom.mail.quote_lines import OWN, QUOTED, Lines
 _WRAPPED_LINES = 4
 _LONGEST_ATTRIBUTION = 500
 _HEADER_LINES = 16
-_LOOK_AHEAD = 8
+_TRACE_LINES = 6
 
-_DATE = re.compile(r"(?<!\d)\d{4}(?!\d)|\d{1,4}[./-] ?\d{1,2}[./-] ?\d{1,4}")
+_DATE = re.compile(r"(?<!\d)\d{4}(?!\d)|(?<!\d)\d{1,4}[./-] ?\d{1,2}[./-] ?\d{1,4}(?!\d)")
 _TIME = re.compile(r"(?<!\d)\d{1,2}[:.h]\d{2}(?!\d)|\d{1,2} ?[ap]\.?m\b|\d{1,2}[时時시]")
 _ADDRESS = re.compile(r"\w@\w")
 _ADDRESS_IN_MARKS = re.compile(r"[<(\[„\"“«]\s?(?:mailto:)?[\w.+=-]{1,64}@\w")
@@ -81,16 +81,21 @@ def _with_rule_above(lines: Lines, opening: Opening, floor: int) -> Opening:
 
 
 def _from_html(lines: Lines, index: int, _floor: int) -> Opening | None:
-    """A line where HTML says that the original begins, when what follows looks like one."""
+    """A line where HTML says that the original begins, when what follows looks like one.
+
+    People write where an original stood that they deleted, so some trace of it must be there.
+    """
     if index not in lines.opens:
         return None
-    evidence = False
-    for found in lines.filled(index, index + 3 * _LOOK_AHEAD):
+    traced = False
+    for seen, found in enumerate(lines.filled(index, index + 3 * _TRACE_LINES)):
         if lines.marks[found] != OWN:
             return Opening(index, found)
+        if seen >= _TRACE_LINES or found in lines.signs:
+            break
         text = lines.tidy(found)
-        evidence = evidence or bool(_DATE.search(text) or _ADDRESS.search(text))
-    return Opening(index, index + 1) if evidence else None
+        traced = traced or bool(_DATE.search(text) or _ADDRESS.search(text))
+    return Opening(index, index + 1) if traced else None
 
 
 def _reply_above(lines: Lines, index: int, _floor: int) -> Opening | None:

@@ -10,6 +10,7 @@ _TAIL = 24
 _LIST_FOOTER = 14
 _SHORT = 64
 _NAME_WORDS = 4
+_SIGNATURE_LINES = 10
 _LONGEST_MOBILE = 120
 
 _RULE = re.compile(r"^[-_=*~ ]+$")
@@ -117,7 +118,7 @@ def _likely(lines: Lines, start: int, end: int) -> int:
         if len(text) > _SHORT or _SENTENCE.search(text):
             break
         short.append(index)
-        if len(short) <= 10 and words.CLOSING.match(text):
+        if 1 < len(short) <= _SIGNATURE_LINES and words.CLOSING.match(text):
             return index
     return _contact_block(lines, short, end)
 
@@ -129,9 +130,9 @@ def _contact_block(lines: Lines, short: list[int], end: int) -> int:
         if block and lines.is_blank(block[-1] - 1):
             break
         block.append(index)
-    if len(block) >= 2 and _has_contact(lines, block[-1], end):
-        return block[-1]
-    return end
+    if len(block) < 2 or not lines.is_blank(block[-1] - 1):
+        return end
+    return block[-1] if _has_contact(lines, block[-1], end) else end
 
 
 def _has_contact(lines: Lines, start: int, end: int) -> bool:
