@@ -1,0 +1,53 @@
+"""What remains to be done in the mailbox after a submission."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, literal_column, select, update
+
+from postroom.core.model import Place
+from postroom.core.store import AftercareWork
+from postroom.storage.database import Database
+from postroom.storage.rows import chunks, select_submissions, submission_of
+from postroom.storage.tables import places, submissions
+
+_DUE = (
+    select_submissions()
+    .where(submissions.c.site_id == bindparam("site"), submissions.c.aftercare == literal_column("'due'"))
+    .order_by(submissions.c.created_at, submissions.c.id)
+    .limit(bindparam("limit"))
+)
+_PLACES = (
+    select(places.c.message_id, places.c.mailbox, places.c.uidvalidity, places.c.uid)
+    .where(places.c.message_id.in_(bindparam("messages", expanding=True)))
+    .order_by(places.c.mailbox, places.c.uidvalidity, places.c.uid)
+)
+_DONE = (
+    update(submissions).where(submissions.c.id == bindparam("b_id")).values(aftercare=bindparam("b_outcome"))
+)
+
+
+class SqlAftercare:
+    """`core.store.Aftercare` on a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def due(self, site_id: str, limit: int) -> tuple[AftercareWork, ...]:
+        """`Aftercare.due`."""
+        return await self._database.read(lambda c: _due(c, site_id, limit))
+
+    async def done(self, submission_ids: Sequence[str], outcome: str) -> None:
+        """`Aftercare.done`."""
+        rows = [{"b_id": submission_id, "b_outcome": outcome} for submission_id in sorted(submission_ids)]
+        if rows:
+            await self._database.write("aftercare", lambda c: c.execute(_DONE, rows))
+
+
+def _due(connection: Connection, site_id: str, limit: int) -> tuple[AftercareWork, ...]:
+    rows = connection.execute(_DUE, {"site": site_id, "limit": limit}).all()
+    works = [submission_of(row) for row in rows]
+    found: dict[str, list[Place]] = {}
+    for some in chunks(work.answers for work in works if work.answers):
+        for row in connection.execute(_PLACES, {"messages": some}):
+            found.setdefault(row.message_id, []).append(Place(row.mailbox, row.uidvalidity, row.uid))
+    return tuple(AftercareWork(work, tuple(found.get(work.answers or "", ()))) for work in works)

@@ -1,0 +1,235 @@
+"""Where sync and ingest write: arrivals become messages, the cursor comes last."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from weakref import WeakValueDictionary
+
+from sqlalchemy import Connection, bindparam, exists, literal_column, or_, select, update
+
+from postroom.core.model import Cursor, Direction, Event, Message, MessageState, Place, Thread, new_id
+from postroom.core.store import Cited, IntakeTransaction, ReportedStatus
+from postroom.storage.database import Database, Session
+from postroom.storage.filing import Filing, add_events
+from postroom.storage.reports import note_report
+from postroom.storage.rows import chunks, message_of, select_messages
+from postroom.storage.tables import addresses, cursors, messages, parties, places, threads
+from postroom.storage.types import clean, index_key
+
+_COPIES = (
+    select_messages()
+    .where(
+        messages.c.site_id == bindparam("site"),
+        messages.c.message_key == bindparam("key"),
+        messages.c.message_id == bindparam("message_id"),
+    )
+    .order_by(messages.c.seq)
+)
+_COPIES_WITHOUT_ID = (
+    select_messages()
+    .where(
+        messages.c.site_id == bindparam("site"),
+        messages.c.message_key == literal_column("''"),
+        messages.c.content_key == bindparam("content_key"),
+    )
+    .order_by(messages.c.seq)
+)
+_KNOWN = (
+    select(messages.c.seq, messages.c.message_id, messages.c.thread_id, threads.c.thread_key)
+    .join(threads, threads.c.id == messages.c.thread_id)
+    .where(
+        messages.c.site_id == bindparam("site"),
+        messages.c.message_key.in_(bindparam("keys", expanding=True)),
+    )
+)
+_PARTIES = select(parties.c.thread_id, parties.c.address).where(
+    parties.c.thread_id.in_(bindparam("threads", expanding=True)),
+    ~exists().where(addresses.c.address == parties.c.address, addresses.c.site_id == bindparam("site")),
+)
+_STILL_DUE = (
+    select(messages.c.id, messages.c.thread_id)
+    .join(threads, threads.c.id == messages.c.thread_id)
+    .where(
+        messages.c.site_id == bindparam("site"),
+        messages.c.message_key.in_(bindparam("keys", expanding=True)),
+        messages.c.state == literal_column("'due'"),
+        messages.c.direction == Direction.IN.value,
+        or_(
+            threads.c.lease_owner.is_(None),
+            threads.c.lease_until <= bindparam("now", type_=threads.c.lease_until.type),
+        ),
+    )
+    .order_by(threads.c.id, messages.c.seq)
+    .with_for_update(of=threads)
+)
+_ANSWERED_ELSEWHERE = (
+    update(messages)
+    .where(messages.c.id == bindparam("b_id"), messages.c.state == literal_column("'due'"))
+    .values(state=MessageState.NO_ANSWER.value, reason="answered_elsewhere", due_at=None)
+)
+# Whoever still works on it under a lease that ran out must not overwrite this.
+_FENCE = (
+    update(threads)
+    .where(threads.c.id == bindparam("b_id"), threads.c.lease_owner.is_not(None))
+    .values(lease_owner=None, lease_until=None, lease_token=threads.c.lease_token + 1)
+)
+_CURSOR = select(cursors).where(
+    cursors.c.site_id == bindparam("site"), cursors.c.mailbox == bindparam("mailbox")
+)
+_TAKEN = select(places.c.uid).where(
+    places.c.site_id == bindparam("site"),
+    places.c.mailbox == bindparam("mailbox"),
+    places.c.uidvalidity == bindparam("uidvalidity"),
+    places.c.uid >= bindparam("lowest"),
+)
+_CURSOR_FIELDS = [
+    "site_id",
+    "mailbox",
+    "uidvalidity",
+    "next_uid",
+    "silent_below",
+    "silent_before",
+    "resets",
+    "reset_at",
+    "updated_at",
+]
+
+
+class SqlIntake:
+    """`core.store.Intake` on a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._filing = Filing(database.dialect)
+        self._move_cursor = _upsert_cursor(database)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def transaction(self, site_id: str) -> AsyncIterator[IntakeTransaction]:
+        """`Intake.transaction`."""
+        # Waiting here costs nothing; waiting in the database would hold one of its few connections.
+        turn = self._turns.setdefault(site_id, asyncio.Lock())
+        async with turn, self._database.transaction("intake") as session:
+            dialect = self._database.dialect
+            session.defer(lambda connection: dialect.serialise(connection, f"site:{site_id}"))
+            yield _Transaction(session, site_id, self._filing, self._move_cursor)
+
+    async def cursor(self, site_id: str, mailbox: str) -> Cursor | None:
+        """`Intake.cursor`."""
+        wanted = {"site": site_id, "mailbox": mailbox}
+        row = await self._database.read(lambda c: c.execute(_CURSOR, wanted).first())
+        return None if row is None else Cursor(**row._asdict())
+
+    async def taken(self, site_id: str, mailbox: str, uidvalidity: int, lowest: int) -> frozenset[int]:
+        """`Intake.taken`."""
+        wanted = {"site": site_id, "mailbox": mailbox, "uidvalidity": uidvalidity, "lowest": lowest}
+        uids = await self._database.read(lambda c: c.execute(_TAKEN, wanted).scalars().all())
+        return frozenset(uids)
+
+
+def _upsert_cursor(database: Database) -> Any:
+    statement = database.dialect.insert(cursors)
+    changed = {name: statement.excluded[name] for name in _CURSOR_FIELDS[2:]}
+    return statement.on_conflict_do_update(index_elements=["site_id", "mailbox"], set_=changed)
+
+
+class _Transaction:
+    """`core.store.IntakeTransaction`: what only writes is deferred, so that a message costs few waits."""
+
+    def __init__(self, session: Session, site_id: str, filing: Filing, move_cursor: Any) -> None:
+        self._session = session
+        self._site_id = site_id
+        self._filing = filing
+        self._move_cursor = move_cursor
+
+    async def copies(self, message_id: str, content_key: str) -> Sequence[Message]:
+        """`IntakeTransaction.copies`."""
+        wanted = {"site": self._site_id, "key": index_key(message_id), "message_id": message_id}
+        if not clean(message_id):
+            wanted = {"site": self._site_id, "content_key": content_key}
+        statement = _COPIES if clean(message_id) else _COPIES_WITHOUT_ID
+        return await self._session.run(
+            lambda connection: [message_of(row) for row in connection.execute(statement, wanted)]
+        )
+
+    async def cited(self, message_ids: Sequence[str]) -> Sequence[Cited]:
+        """`IntakeTransaction.cited`: in the order of the ids; of several with one id, the first stored is
+        last, so that who repeats a known id cannot draw others into a conversation of their own."""
+        if not message_ids:
+            return ()
+        return await self._session.run(lambda c: _cited(c, self._site_id, message_ids))
+
+    async def add(self, message: Message, place: Place | None, thread: Thread | None, event: Event) -> None:
+        """`IntakeTransaction.add`."""
+        if thread is not None:
+            self._session.defer(lambda c: self._filing.begin(c, thread))
+        self._session.defer(lambda c: self._filing.add(c, message))
+        if place is not None:
+            await self.add_place(message, place)
+        self._session.defer(lambda c: add_events(c, [event]))
+
+    async def add_place(self, message: Message, place: Place) -> None:
+        """`IntakeTransaction.add_place`."""
+        self._session.defer(lambda c: self._filing.add_place(c, message, place))
+
+    async def answered_elsewhere(self, message_ids: Sequence[str], event: Event) -> Sequence[str]:
+        """`IntakeTransaction.answered_elsewhere`: one event a message, `event` being the pattern."""
+        if not message_ids:
+            return ()
+        return await self._session.run(lambda c: _answered_elsewhere(c, self._site_id, message_ids, event))
+
+    async def report(self, message_id: str, statuses: Sequence[ReportedStatus], event: Event) -> str | None:
+        """`IntakeTransaction.report`."""
+        return await self._session.run(lambda c: note_report(c, self._site_id, message_id, statuses, event))
+
+    async def move_cursor(self, cursor: Cursor) -> None:
+        """`IntakeTransaction.move_cursor`."""
+        values = {name: getattr(cursor, name) for name in _CURSOR_FIELDS}
+        self._session.defer(lambda c: c.execute(self._move_cursor, values))
+
+
+def _cited(connection: Connection, site_id: str, message_ids: Sequence[str]) -> list[Cited]:
+    order = {clean(message_id): position for position, message_id in enumerate(message_ids)}
+    rows: list[Any] = []
+    for keys in chunks(index_key(message_id) for message_id in message_ids if message_id):
+        rows += connection.execute(_KNOWN, {"site": site_id, "keys": keys}).all()
+    known = sorted(
+        (row for row in rows if row.message_id in order), key=lambda r: (order[r.message_id], -r.seq)
+    )
+    taking_part = _participants(connection, site_id, [row.thread_id for row in known])
+    found: dict[tuple[str, str], Any] = {}
+    for row in known:
+        found.pop((row.message_id, row.thread_id), None)
+        found[row.message_id, row.thread_id] = row
+    return [
+        Cited(row.message_id, row.thread_id, row.thread_key, frozenset(taking_part.get(row.thread_id, ())))
+        for row in found.values()
+    ]
+
+
+def _participants(connection: Connection, site_id: str, thread_ids: Sequence[str]) -> dict[str, set[str]]:
+    result: dict[str, set[str]] = {}
+    for some in chunks(thread_ids):
+        for row in connection.execute(_PARTIES, {"site": site_id, "threads": some}):
+            result.setdefault(row.thread_id, set()).add(row.address)
+    return result
+
+
+def _answered_elsewhere(
+    connection: Connection, site_id: str, message_ids: Sequence[str], event: Event
+) -> list[str]:
+    keys = [index_key(message_id) for message_id in message_ids if message_id]
+    rows: list[Any] = []
+    for some in chunks(keys):
+        rows += connection.execute(_STILL_DUE, {"site": site_id, "keys": some, "now": event.at}).all()
+    rows = [row for row in rows if connection.execute(_ANSWERED_ELSEWHERE, {"b_id": row.id}).rowcount]
+    if not rows:
+        return []
+    connection.execute(_FENCE, [{"b_id": thread_id} for thread_id in {row.thread_id for row in rows}])
+    noted = [
+        replace(event, id=new_id("evt", event.at), message_id=row.id, thread_id=row.thread_id) for row in rows
+    ]
+    add_events(connection, [replace(noted[0], id=event.id), *noted[1:]])
+    return [row.id for row in rows]

@@ -1,0 +1,72 @@
+"""Claims on rows: the columns `lease_*` of threads and submissions.
+
+A lease that ran out is still its holder's until somebody takes it: the token, which grows with each claim,
+decides, never the clock of a late writer.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, Update, bindparam, or_, select, update
+
+from postroom.core.errors import LeaseLost
+from postroom.core.model import Claim
+
+
+def free(table: Table) -> ColumnElement[bool]:
+    """The row has no live lease at `:now`."""
+    now = bindparam("now", type_=table.c.lease_until.type)
+    return or_(table.c.lease_until.is_(None), table.c.lease_until <= now)
+
+
+def take(table: Table) -> Update:
+    """Give the row to `:owner` until `:until`; add the conditions, execute, and read what RETURNING gives."""
+    return update(table).values(
+        lease_owner=bindparam("owner"), lease_until=bindparam("until"), lease_token=table.c.lease_token + 1
+    )
+
+
+def ours(table: Table) -> ColumnElement[bool]:
+    """The row bears the claim of `claim_values`."""
+    return (
+        (table.c.id == bindparam("b_id"))
+        & (table.c.lease_token == bindparam("b_token"))
+        & (table.c.lease_owner == bindparam("b_owner"))
+    )
+
+
+def given_back() -> dict[str, Any]:
+    """The columns of a row that nobody holds; the token stays, so that it never comes again."""
+    return {"lease_owner": None, "lease_until": None}
+
+
+def claim_values(claim: Claim) -> dict[str, Any]:
+    """The parameters of `ours`."""
+    return {"b_id": claim.id, "b_token": claim.token, "b_owner": claim.owner}
+
+
+class Leases:
+    """Checks and renews claims on the rows of one table."""
+
+    def __init__(self, table: Table) -> None:
+        self._hold = select(table.c.id).where(ours(table)).with_for_update()
+        self._renew = update(table).where(ours(table)).values(lease_until=bindparam("b_until"))
+
+    def hold(self, connection: Connection, claim: Claim) -> None:
+        """Make sure that the row stays ours until this transaction ends. Raises `LeaseLost`."""
+        if connection.execute(self._hold, claim_values(claim)).first() is None:
+            raise lost()
+
+    def renew(self, connection: Connection, claim: Claim, until: Any) -> None:
+        """Hold the row until then. Raises `LeaseLost`."""
+        write(connection, self._renew, claim_values(claim) | {"b_until": until})
+
+
+def write(connection: Connection, statement: Update, values: dict[str, Any]) -> None:
+    """Execute an update that compares the token. Raises `LeaseLost` when it met no row."""
+    if connection.execute(statement, values).rowcount != 1:
+        raise lost()
+
+
+def lost() -> LeaseLost:
+    """What a late writer is told."""
+    return LeaseLost("the claim ran out and the row belongs to another; nothing was written")

@@ -1,0 +1,153 @@
+"""Submissions and their claims."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, union_all, update
+
+from postroom.core.model import Claim, Event, Message, Thread
+from postroom.core.store import SubmissionWork
+from postroom.core.submission import Submission, SubmissionStatus
+from postroom.storage.database import Database
+from postroom.storage.filing import Filing, add_events
+from postroom.storage.leases import Leases, claim_values, free, given_back, lost, ours, take, write
+from postroom.storage.reports import merged
+from postroom.storage.rows import (
+    SUBMISSION_COLUMNS,
+    claim_of,
+    recipients_of,
+    submission_of,
+    submission_progress,
+)
+from postroom.storage.sending import Sending
+from postroom.storage.tables import submissions
+
+_QUEUED = submissions.c.status == literal_column("'queued'")
+_TRANSMITTING = submissions.c.status == literal_column("'transmitting'")
+_NOW = bindparam("now", type_=submissions.c.due_at.type)
+
+_EXISTS = select(submissions.c.id).where(submissions.c.id == bindparam("submission"))
+_due = union_all(
+    select(submissions.c.id, submissions.c.due_at.label("at")).where(
+        _QUEUED, submissions.c.due_at <= _NOW, free(submissions)
+    ),
+    select(submissions.c.id, submissions.c.created_at.label("at")).where(_TRANSMITTING, free(submissions)),
+).subquery()
+_DUE = select(_due.c.id).order_by(_due.c.at).limit(bindparam("limit"))
+_TAKE = (
+    take(submissions)
+    .where(
+        submissions.c.id == bindparam("submission"),
+        or_(_QUEUED & (submissions.c.due_at <= _NOW), _TRANSMITTING),
+        free(submissions),
+    )
+    .returning(
+        *SUBMISSION_COLUMNS,
+        submissions.c.lease_owner,
+        submissions.c.lease_token,
+        submissions.c.lease_until,
+    )
+)
+_TRANSMIT = (
+    update(submissions)
+    .where(ours(submissions))
+    .values(
+        status=SubmissionStatus.TRANSMITTING.value,
+        first_try_at=func.coalesce(
+            submissions.c.first_try_at, bindparam("b_now", type_=submissions.c.due_at.type)
+        ),
+    )
+)
+_STORED = (
+    select(submissions.c.recipients, submissions.c.first_try_at).where(ours(submissions)).with_for_update()
+)
+_RECORD = update(submissions).where(ours(submissions)).values(**given_back())
+_CANCEL = (
+    update(submissions)
+    .where(submissions.c.id == bindparam("b_id"), _QUEUED, free(submissions))
+    .values(
+        **given_back(),
+        # A sender whose lease ran out must not wake up to it and send after all.
+        lease_token=submissions.c.lease_token + 1,
+        status=SubmissionStatus.CANCELLED.value,
+        due_at=None,
+        finished_at=bindparam("now", type_=submissions.c.due_at.type),
+    )
+)
+
+
+class SqlOutbox:
+    """`core.store.Outbox` on a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._filing = Filing(database.dialect)
+        self._sending = Sending(database.dialect)
+        self._leases = Leases(submissions)
+
+    async def add(self, submission: Submission, sent: Message, thread: Thread | None, event: Event) -> bool:
+        """`Outbox.add`."""
+
+        def work(connection: Connection) -> bool:
+            self._database.dialect.serialise(connection, f"submission:{submission.id}")
+            if connection.execute(_EXISTS, {"submission": submission.id}).first() is not None:
+                return False
+            if thread is not None:
+                self._filing.begin(connection, thread)
+            self._sending.add(connection, submission)
+            self._filing.add(connection, sent)
+            add_events(connection, [event])
+            return True
+
+        return await self._database.write("submission-add", work)
+
+    async def due(self, now: datetime, limit: int) -> tuple[str, ...]:
+        """`Outbox.due`: what is due longest comes first."""
+        wanted = {"now": now, "limit": limit}
+        return tuple(await self._database.read(lambda c: c.execute(_DUE, wanted).scalars().all()))
+
+    async def claim(
+        self, submission_id: str, owner: str, now: datetime, until: datetime
+    ) -> SubmissionWork | None:
+        """`Outbox.claim`."""
+        wanted = {"submission": submission_id, "owner": owner, "now": now, "until": until}
+
+        def work(connection: Connection) -> SubmissionWork | None:
+            row = connection.execute(_TAKE, wanted).first()
+            return None if row is None else SubmissionWork(claim_of(row), submission_of(row))
+
+        return await self._database.write("submission-claim", work)
+
+    async def renew(self, claim: Claim, until: datetime) -> Claim:
+        """`Outbox.renew`."""
+        await self._database.write("submission-renew", lambda c: self._leases.renew(c, claim, until))
+        return replace(claim, until=until)
+
+    async def transmitting(self, claim: Claim, now: datetime) -> None:
+        """`Outbox.transmitting`."""
+        values = claim_values(claim) | {"b_now": now}
+        await self._database.write("transmitting", lambda c: write(c, _TRANSMIT, values))
+
+    async def record(self, claim: Claim, submission: Submission, events: Sequence[Event]) -> None:
+        """`Outbox.record`: a report that overtook it keeps the last word on its recipients."""
+
+        def work(connection: Connection) -> None:
+            stored = connection.execute(_STORED, claim_values(claim)).first()
+            if stored is None:
+                raise lost()
+            recipients = merged(recipients_of(stored.recipients), submission.recipients)
+            after = replace(
+                submission,
+                recipients=recipients,
+                first_try_at=submission.first_try_at or stored.first_try_at,
+            )
+            write(connection, _RECORD, submission_progress(after) | claim_values(claim))
+            add_events(connection, events)
+
+        await self._database.write("submission-record", work)
+
+    async def cancel(self, submission_id: str, now: datetime) -> bool:
+        """`Outbox.cancel`."""
+        values = {"b_id": submission_id, "now": now}
+        return await self._database.write("cancel", lambda c: bool(c.execute(_CANCEL, values).rowcount))

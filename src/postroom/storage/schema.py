@@ -1,0 +1,82 @@
+"""Brings a database to the schema of this program, and tells whether it is there."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from postroom.core.errors import Move, PostroomError
+from postroom.storage.dialect import DIALECTS
+from postroom.storage.engines import parse_url, single_engine
+from postroom.storage.faults import translated
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+
+
+class SchemaError(PostroomError):
+    """The database has another schema than this program."""
+
+    temporary = False
+    move = Move.OURS
+
+
+async def migrate(url: str, revision: str = "head") -> None:
+    """Bring the database to this schema; nothing happens when it has it already.
+
+    Two that start at once wait for each other. A file of SQLite is made when there is none. Raises
+    `PostroomError`. `revision`: another state of the schema; "base" takes everything away.
+    """
+    await asyncio.to_thread(_migrate, url, revision)
+
+
+async def check_schema(url: str) -> None:
+    """Raise `PostroomError` unless the database has this program's schema.
+
+    Codes: `schema_behind` (the text says what to run), `schema_ahead` (a newer program was here).
+    """
+    await asyncio.to_thread(_check, url)
+
+
+def _migrate(url: str, revision: str) -> None:
+    with _connected(url) as connection:
+        DIALECTS[connection.dialect.name].serialise(connection, "migrate")
+        config = _config()
+        config.attributes["connection"] = connection
+        if revision == "base":
+            command.downgrade(config, revision)
+        else:
+            command.upgrade(config, revision)
+        connection.commit()
+
+
+def _check(url: str) -> None:
+    with _connected(url) as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    scripts = ScriptDirectory.from_config(_config())
+    if current == scripts.get_current_head():
+        return
+    if current is None or current in {script.revision for script in scripts.walk_revisions()}:
+        raise SchemaError("the database is not up to date: run postroom migrate", code="schema_behind")
+    raise SchemaError("the database was made by a newer Postroom: install that version", code="schema_ahead")
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    engine = single_engine(parse_url(url))
+    try:
+        with translated(), engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    return config
