@@ -31,7 +31,8 @@ class SqlIdempotency:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._reserve = database.dialect.insert(idempotency).on_conflict_do_nothing()
+        reserving = database.dialect.insert(idempotency).on_conflict_do_nothing()
+        self._reserve = reserving.execution_options(preserve_rowcount=True)
 
     async def begin(
         self, scope: str, key: str, body_hash: str, resource_id: str, now: datetime, until: datetime

@@ -36,7 +36,8 @@ class SqlSites:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert = database.dialect.insert(sites).on_conflict_do_nothing()
+        inserting = database.dialect.insert(sites).on_conflict_do_nothing()
+        self._insert = inserting.execution_options(preserve_rowcount=True)
         self._claim = database.dialect.insert(addresses).on_conflict_do_nothing()
 
     async def get(self, site_id: str) -> Site | None:
