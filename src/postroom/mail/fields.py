@@ -17,7 +17,8 @@ _LINE = 78  # RFC 5322 section 2.1.1: what folding aims at
 _LONGEST_CHUNK = 960  # octets that may stand unbroken beside a field name; a line holds 998 at most
 _LONGEST_WORD = 75  # RFC 2047 section 2
 _LONGEST_ADDRESS = 320  # octets, RFC 5321 section 4.5.3.1: 64, the @, 255
-_LONGEST_QUOTED = 60  # characters of a quoted name or file name that share a line with their field
+_LONGEST_NAME = 200  # characters of an ASCII display name that is still written as it is
+_LONGEST_VALUE = 60  # characters of a parameter that share a line with its name
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,64}")
@@ -86,7 +87,7 @@ def id_field(name: str, ids: Iterable[str]) -> str:
     An id that no line can hold as it is (not ASCII, or over 960 octets) is left out: encoded, it would name
     no message. Raises `ComposeError` for one with a line end or a control character.
     """
-    chunks = [f" <{check_line(name, id_)}>" for id_ in ids]
+    chunks = [f" <{check_line(name, id_)}>" for id_ in ids if id_]
     writable = [chunk for chunk in chunks if chunk.isascii() and len(chunk) <= _LONGEST_CHUNK]
     return _fold(name, writable) if writable else ""
 
@@ -110,9 +111,9 @@ def parameter(name: str, value: str) -> list[str]:
     Only plain values become a quoted string: readers disagree about `;`, `"` and `\\` in one.
     """
     check_line(name, value)
-    if len(value) <= _LONGEST_QUOTED and _SIMPLE_VALUE.fullmatch(value):
+    if len(value) <= _LONGEST_VALUE and _SIMPLE_VALUE.fullmatch(value):
         return [f' {name}="{value}"']
-    sections = [_attribute(section) for section in _split(value, _LONGEST_QUOTED, _attribute_cost)]
+    sections = [_attribute(section) for section in _split(value, _LONGEST_VALUE, _attribute_cost)]
     if len(sections) == 1:
         return [f" {name}*=utf-8''{sections[0]}"]
     sections[0] = f"utf-8''{sections[0]}"
@@ -123,7 +124,7 @@ def parameter(name: str, value: str) -> list[str]:
 def word_parameter(name: str, value: str) -> list[str]:
     """The same as RFC 2047 words in a quoted string: no standard, but all that some Outlooks understand."""
     check_line(name, value)
-    if len(value) <= _LONGEST_QUOTED and _SIMPLE_VALUE.fullmatch(value):
+    if len(value) <= _LONGEST_VALUE and _SIMPLE_VALUE.fullmatch(value):
         return [f' {name}="{value}"']
     words = " ".join(_words(value, _LINE - len(name) - len('=";') - 1))
     return [f" {chunk}" for chunk in f'{name}="{words}"'.split(" ")]
@@ -136,7 +137,7 @@ def wire_address(field: str, address: str) -> str:
     `ComposeError` naming `field` for what is no address (RFC 5322 section 3.4.1) or over 320 octets.
     """
     local, _, domain = check_line(field, address).rpartition("@")
-    if not _LOCAL_PART.fullmatch(local) or not _DOMAIN.fullmatch(domain):
+    if not _LOCAL_PART.fullmatch(local) or not _DOMAIN.fullmatch(domain) or "=?" in local:
         raise ComposeError(field, "holds what is no address")
     if len(address.encode()) > _LONGEST_ADDRESS:
         raise ComposeError(field, "holds an address that is too long")
@@ -144,7 +145,7 @@ def wire_address(field: str, address: str) -> str:
         return address
     try:
         return f"{local}@{idna.encode(domain, uts46=True).decode()}"
-    except idna.IDNAError as exc:
+    except UnicodeError as exc:
         raise ComposeError(field, "holds an address whose domain is no domain") from exc
 
 
@@ -169,7 +170,7 @@ def _separated(items: Sequence[Sequence[str]], separator: str) -> Iterator[str]:
 
 def _mailbox(field: str, address: Address) -> list[str]:
     addr_spec = wire_address(field, address.address)
-    name = re.sub(" +", " ", check_line(field, address.name)).strip(" ")
+    name = re.sub(" +", " ", check_line(field, address.name)).strip()
     if not name:
         return [f" {addr_spec}"]
     return [*_phrase(name, _LINE - len(field) - 2), f" <{addr_spec}>"]
@@ -177,7 +178,7 @@ def _mailbox(field: str, address: Address) -> list[str]:
 
 def _phrase(name: str, room: int) -> list[str]:
     """A display name (RFC 5322 section 3.2.5), never such that a reader could take it for an encoded word."""
-    if "=?" not in name and len(name) <= _LONGEST_QUOTED:
+    if "=?" not in name and len(name) <= _LONGEST_NAME:
         if _ATOMS.fullmatch(name):
             return _BREAK.split(f" {name}")
         if _PRINTABLE.fullmatch(name):

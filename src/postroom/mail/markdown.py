@@ -2,7 +2,7 @@
 
 The HTML sets no colour but one grey that reads on white and on black, so that dark mode can do its work, and
 loads nothing: a picture in Markdown becomes a link. A single line break is one in the HTML too, because the
-text part shows it. Styles are inlined with css-inline: 0.06 ms for an ordinary answer (0.8 ms for its Markdown).
+text part shows it. Styles are inlined with css-inline: 0.06 ms for an ordinary answer (0.8 for its Markdown).
 """
 
 import re
@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
-from postroom.mail.compose import quoted_text
+from postroom.mail.compose import clean_text, one_line, quoted_text
 from postroom.mail.sanitise import clean_html
 
 _LONGEST = 200_000  # characters that are read as Markdown; hostile ones take 2 s for every 100,000
@@ -94,7 +94,7 @@ def html_body(html: str) -> Body:
     """
     from postroom.mail.html import to_text
 
-    fragment = clean_html(html)
+    fragment = clean_html(clean_text(html))
     return Body(to_text(fragment), _PAGE.format(fragment))
 
 
@@ -113,7 +113,7 @@ def quote_html(text: str, attribution: str) -> str:
     in our name.
     """
     original = _lines(text.strip("\r\n"))
-    return _QUOTATION.format(font=_FONT, attribution=escape(attribution), original=original)
+    return _QUOTATION.format(font=_FONT, attribution=escape(one_line(attribution)), original=original)
 
 
 def _signature_html(signature: str) -> str:
@@ -121,10 +121,11 @@ def _signature_html(signature: str) -> str:
 
 
 def _lines(text: str) -> str:
-    return "<br>\n".join(escape(line) for line in text.replace("\r\n", "\n").split("\n"))
+    return "<br>\n".join(escape(line) for line in clean_text(text).split("\n"))
 
 
 def _answer_html(text: str) -> str:
+    text = clean_text(text)
     if len(text) > _LONGEST:
         fragment = f'<p style="white-space: pre-wrap">{escape(text)}</p>'
     else:

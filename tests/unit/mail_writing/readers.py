@@ -68,7 +68,7 @@ def read_by_stdlib(raw: bytes) -> Read:
         text=_lf(body.get_content()),
         html=None if html is None else _lf(html.get_content()),
         files=tuple(
-            (part.get_filename() or "", part.get_content_type(), part.get_payload(decode=True))
+            (part.get_filename() or "", part.get_content_type(), _decoded(part))
             for part in message.iter_attachments()
         ),
     )
@@ -122,12 +122,34 @@ def draft(
     return Draft(text=text, html=html, **(values | changes))  # type: ignore[arg-type]  # one place for all fields
 
 
-def header_lines(raw: bytes) -> list[bytes]:
-    return raw.partition(b"\r\n\r\n")[0].split(b"\r\n")
-
-
 def written(**changes: object) -> bytes:
+    """The bytes of `draft(**changes)`."""
     return compose(draft(**changes))  # type: ignore[arg-type]  # passes on whatever field is named
+
+
+def header(raw: bytes) -> bytes:
+    return raw.partition(b"\r\n\r\n")[0] + b"\r\n"
+
+
+def field_as_written(raw: bytes, name: str) -> bytes:
+    """The value of the field `name` with its folds, as it stands on the wire."""
+    value = header(raw).partition(b"\r\n" + name.encode() + b": ")[2]
+    lines = value.split(b"\r\n")
+    folded = [line for line in lines[1:] if line.startswith(b" ")]
+    return b"\r\n".join([lines[0], *folded[: _leading_folds(lines)]])
+
+
+def assert_fit_for_the_wire(raw: bytes) -> None:
+    """RFC 5322 section 2.1.1, RFC 5321 section 2.3.8: CRLF only, lines of at most 998 octets, 7 bits."""
+    assert raw.endswith(b"\r\n")
+    assert raw.count(b"\r\n") == raw.count(b"\r") == raw.count(b"\n")
+    assert b"\0" not in raw
+    assert raw.isascii()
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+
+
+def _leading_folds(lines: list[bytes]) -> int:
+    return next((n for n, line in enumerate(lines[1:]) if not line.startswith(b" ")), len(lines) - 1)
 
 
 def _stdlib_addresses(message: EmailMessage, name: str) -> tuple[Address, ...]:
@@ -143,6 +165,12 @@ def _fast_addresses(addresses: list[fast_mail_parser.PyAddress]) -> tuple[Addres
 
 def _ids(value: str | None) -> tuple[str, ...]:
     return tuple(str(value).strip("<>").split("> <")) if value else ()
+
+
+def _decoded(part: EmailMessage) -> bytes:
+    content = part.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    return content
 
 
 def _lf(text: str) -> str:
