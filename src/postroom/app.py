@@ -1,4 +1,4 @@
-"""Postroom as a library: an agent in Python, the service around it, and mail that the program writes first."""
+"""Postroom as a library: an agent in Python, the service around it, and mail the program writes first."""
 
 import os
 import sys
@@ -40,8 +40,12 @@ class Postroom:
     def agent(self, *, attachments: Sequence[Attachment]) -> Callable[[Function], Function]: ...
 
     def agent(
-        self, function: Function | None = None, /, *, attachments: Sequence[Attachment] = ()
-    ) -> Function | Callable[[Function], Function]:
+        self,
+        function: Callable[[Turn], Awaitable[Answer | str]] | None = None,
+        /,
+        *,
+        attachments: Sequence[Attachment] = (),
+    ) -> object:
         """Make an async function the agent: `@app.agent`, or `@app.agent(attachments=[…])` to add files to
         every answer (B8). Raises `InvalidInput` for a function that is not async or a file that is a path."""
 

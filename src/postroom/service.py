@@ -3,7 +3,6 @@
 import fcntl
 import os
 import secrets
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -18,17 +17,23 @@ from postroom.adapters.mailbox import ImapAccess
 from postroom.adapters.submission import SmtpSubmission
 from postroom.adapters.tls import client_context
 from postroom.adapters.vault import EnvelopeVault, KeyRing, canary, check_canary, make_key
-from postroom.agents.choose import AgentChoice
+from postroom.agents.choose import AgentChoice, OperatorOptions, operator_agent
+from postroom.agents.connect import open_client
+from postroom.agents.spec import parse_agent_spec
+from postroom.api import ApiParts
 from postroom.config import ConfigError, Settings
 from postroom.core.agent import Agent
 from postroom.core.clock import SystemClock
+from postroom.core.errors import InvalidInput
 from postroom.core.ports import Bells, Blobs, Clock, Credentials, NoSteps, Steps, Vault
 from postroom.core.store import Store
 from postroom.engine.accounts import Accounts, Logins
 from postroom.engine.answer import Answerer, AnswerParts
 from postroom.engine.compose import Composer
+from postroom.engine.idempotency import Idempotent
 from postroom.engine.incoming import Incoming
 from postroom.engine.ingest import Ingest
+from postroom.engine.keys import Keyring
 from postroom.engine.mailcare import Mailcare
 from postroom.engine.notify import Notifier
 from postroom.engine.send import Mailer
@@ -60,6 +65,7 @@ class Service:
     accounts: Accounts
     composer: Composer
     mailer: Mailer
+    idempotent: Idempotent
     answerer: Answerer
     incoming: Incoming
     watchers: Watchers
@@ -184,16 +190,35 @@ class _Building:
         except ValueError as exc:
             raise ConfigError([f"POSTROOM_BLOBS_URL: {exc}"]) from exc
         self._credentials = SiteCredentials(store.tokens, vault, environment_secrets(settings))
+        self._client = open_client()
         self._agents = self._choice(agent)
         self._bells = EmbeddedBells(clock)
         context = client_context(settings.tls_ca_file)
         self._access = ImapAccess(self._hosts, context, steps)
         self._submission = SmtpSubmission(self._hosts, context, steps)
 
+    def _choice(self, agent: Agent | None) -> AgentChoice:
+        settings = self._settings
+        public_url = settings.public_url or f"http://{settings.host}:{settings.port}"
+        options = OperatorOptions(
+            settings.agent_secret,
+            settings.agent_api_key,
+            settings.agent_base_url,
+            settings.agent_instructions,
+        )
+        try:
+            spec = parse_agent_spec(settings.agent)
+            chosen = agent or operator_agent(spec, options, self._client, self._clock, public_url)
+        except InvalidInput as exc:
+            raise ConfigError([f"POSTROOM_AGENT: {p.text}" for p in exc.problems]) from exc
+        judge = self._hosts.judge_host
+        return AgentChoice(chosen, self._credentials, judge, self._clock, public_url)
+
     def service(self, made_key_file: Path | None) -> Service:
         """All of it."""
         store, clock, steps, bells = self._store, self._clock, self._steps, self._bells
         logins = Logins(self._credentials)
+        idempotent = Idempotent(store.idempotency, clock)
         composer = Composer(store.outbox, store.things, store.lists, self._blobs, clock, self._secret)
         notifier = Notifier(store.desk, composer, bells, clock)
         submitter = Submitter(
@@ -245,9 +270,10 @@ class _Building:
                 clock,
             ),
             composer=composer,
-            mailer=Mailer(composer, submitter, store.things, bells, clock),
+            mailer=Mailer(composer, submitter, store.things, idempotent, bells, clock),
+            idempotent=idempotent,
             answerer=answerer,
-            incoming=Incoming(store.sites, ingest, clock),
+            incoming=Incoming(store.sites, store.things, ingest, clock),
             watchers=watchers,
             worker=Worker(store.answering, store.outbox, answerer, submitter, watchers, bells, clock),
             signing_secret=self._secret,
@@ -272,6 +298,8 @@ class _Building:
         """Close what holds connections."""
         await self._bells.close()
         await self._submission.close()
+        await self._agents.close()
+        await self._client.aclose()
 
 
 def environment_secrets(settings: Settings) -> dict[TokenName, str]:
@@ -282,3 +310,28 @@ def environment_secrets(settings: Settings) -> dict[TokenName, str]:
     if settings.incoming_token is not None:
         found[(DEFAULT_SITE, "incoming", "webhook")] = settings.incoming_token
     return found
+
+
+def api_parts(service: Service) -> ApiParts:
+    """What the API is made with."""
+    return ApiParts(
+        store=service.store,
+        blobs=service.blobs,
+        clock=service.clock,
+        credentials=service.credentials,
+        keyring=Keyring(service.store.keys, service.clock),
+        idempotent=service.idempotent,
+        accounts=service.accounts,
+        mailer=service.mailer,
+        answerer=service.answerer,
+        incoming=service.incoming,
+        watchers=service.watchers,
+        ready=lambda: _not_ready(service),
+        ring=service.bells.ring,
+    )
+
+
+def _not_ready(service: Service) -> str:
+    if service.settings.email is None or service.watchers.settled(DEFAULT_SITE):
+        return ""
+    return "the environment's mailbox has neither been read nor failed yet"

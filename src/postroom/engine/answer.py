@@ -38,6 +38,7 @@ log = structlog.get_logger()
 AGENT_TRIES = 30
 CALLBACK_TIME = timedelta(hours=24)
 WAITING = "waiting_for_callback"
+TOKEN_PREFIX = "prt_"  # noqa: S105 - what a turn's token begins with
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +81,39 @@ class Answerer:
         while await self._next(thread_id):
             self._parts.steps.reached("answer:next")
 
+    async def check_token(self, turn_id: str, token: str) -> TurnRecord:
+        """The turn that the token opens. Raises `NotFound` for a turn or token that is not known."""
+        turn = await self._parts.things.turn(turn_id)
+        hashed = sha256(token.encode()).hexdigest()
+        if turn is None or not token or not compare_digest(turn.token_hash, hashed):
+            raise NotFound("there is no such turn", code="turn_not_found")
+        return turn
+
+    async def opens(self, token: str, message_id: str) -> bool:
+        """Whether the token is that of an unfinished turn on this message."""
+        if not token.startswith(TOKEN_PREFIX):
+            return False
+        turn_id = token.removeprefix(TOKEN_PREFIX).partition(".")[0]
+        try:
+            turn = await self.check_token(turn_id, token)
+        except NotFound:
+            return False
+        return turn.message_id == message_id and turn.outcome in ("running", "waiting")
+
     async def deliver(self, turn_id: str, token: str, answer: Answer) -> None:
         """Take an answer that comes by callback (C). Raises `NotFound` for a turn or token that is not
         known, `Conflict` when the turn is not waiting any more."""
-        turn = await self._parts.things.turn(turn_id)
-        hashed = sha256(token.encode()).hexdigest()
-        if turn is None or not turn.token_hash or not compare_digest(turn.token_hash, hashed):
-            raise NotFound("there is no such turn")
+        turn = await self.check_token(turn_id, token)
         now = self._parts.clock.now()
         if turn.outcome != "waiting" or (turn.waits_until and turn.waits_until < now):
             raise Conflict("the turn does not wait for an answer", code="turn_is_over")
-        claim_until = now + LEASE
         work = await self._parts.answering.claim(
-            turn.thread_id, self._parts.owner, now, claim_until, message_id=turn.message_id
+            turn.thread_id, self._parts.owner, now, now + LEASE, message_id=turn.message_id
         )
         site = await self._parts.sites.get(turn.site_id)
         if work is None or site is None:
             raise Conflict("the message is not waiting for an answer", code="turn_is_over")
-        run = _Run(self._parts, work, site)
-        await run.conclude(answer, turn)
+        await _Run(self._parts, work, site).conclude(answer, turn)
         await self._parts.bells.ring(Bell(BellKind.THREAD, turn.thread_id))
 
     async def _next(self, thread_id: str) -> bool:
@@ -166,8 +181,7 @@ class _Run:
         )
 
     async def _ask(self) -> bool:
-        token = token_urlsafe(24)
-        turn = self._record(token)
+        turn, token = self._record()
         notes: list[str] = []
         try:
             agent = await self._parts.agents.for_site(self._site)
@@ -281,10 +295,13 @@ class _Run:
         elif gate.due_at is not None:
             await self._parts.bells.ring(Bell(BellKind.THREAD, thread_id, gate.due_at))
 
-    def _record(self, token: str) -> TurnRecord:
+    def _record(self) -> tuple[TurnRecord, str]:
+        """A new turn, and the token that opens its own URLs (it names the turn, so that it can be found)."""
         message, now = self._work.message, self._parts.clock.now()
-        return TurnRecord(
-            id=new_id("trn", now),
+        turn_id = new_id("trn", now)
+        token = f"{TOKEN_PREFIX}{turn_id}.{token_urlsafe(24)}"
+        record = TurnRecord(
+            id=turn_id,
             site_id=self._site.id,
             thread_id=message.thread_id,
             message_id=message.id,
@@ -293,6 +310,7 @@ class _Run:
             started_at=now,
             token_hash=sha256(token.encode()).hexdigest(),
         )
+        return record, token
 
     def _finished(self, turn: TurnRecord, outcome: str, reason: str = "") -> TurnRecord:
         return replace(turn, outcome=outcome, reason=reason, finished_at=self._parts.clock.now())

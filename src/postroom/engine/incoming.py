@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from postroom.core.errors import InvalidInput, NotFound, Problem
+from postroom.core.errors import InvalidInput, Problem
 from postroom.core.model import Site, Source
 from postroom.core.ports import Clock
-from postroom.core.registry import Sites
+from postroom.core.registry import Sites, Things
 from postroom.engine.ingest import Ingest, Taken
 from postroom.engine.read import Arrived
 from postroom.mail.address import AddressError, check_address, normalise
@@ -28,23 +28,30 @@ class IncomingPost:
 class Incoming:
     """Takes posts."""
 
-    def __init__(self, sites: Sites, ingest: Ingest, clock: Clock) -> None:
+    def __init__(self, sites: Sites, things: Things, ingest: Ingest, clock: Clock) -> None:
         self._sites = sites
+        self._things = things
         self._ingest = ingest
         self._clock = clock
 
-    async def site_of(self, to_address: str) -> Site:
-        """The site that owns the address. Raises `InvalidInput` at /to_address, or `NotFound`."""
-        address = _address(to_address, "/to_address").address
-        site = await self._sites.owner_of(normalise(address))
-        if site is None:
-            raise NotFound("no site owns this address", code="address_not_found")
-        return site
+    async def owner_of(self, to_address: str) -> Site | None:
+        """The site that owns the address, or None; also for what is no address."""
+        try:
+            address = check_address(to_address, "/to_address").address
+        except AddressError:
+            return None
+        return await self._sites.owner_of(normalise(address))
 
-    async def take(self, site: Site, post: IncomingPost) -> Taken:
-        """Make the post a message of the site, unless it is known already."""
+    async def take(self, site: Site, post: IncomingPost, key: str = "") -> Taken:
+        """Make the post a message of the site, unless it is known already.
+
+        `key`: the id that the message gets; a post taken before under it is known. Raises `InvalidInput`.
+        """
         raw = raw_of(post)
-        arrived = Arrived(Source.WEBHOOK, raw, self._clock.now(), len(raw))
+        known = await self._things.message(key) if key else None
+        if known is not None:
+            return Taken(known, known=True)
+        arrived = Arrived(Source.WEBHOOK, raw, self._clock.now(), len(raw), key=key)
         return (await self._ingest.take(site, [arrived]))[0]
 
 

@@ -24,7 +24,7 @@ from postroom.mail.message import AttachedFile, Mail
 class Arrived:
     """One message as it reached us. `raw` is the whole of it; when only its header section was fetched
     because of its size, `oversize` is True. `history`: it was there before the account was; `exempt`: the
-    site's `start` asked for it, however old."""
+    site's `start` asked for it, however old. `key`: the id that the message gets, when it is fixed."""
 
     source: Source
     raw: bytes = field(repr=False)
@@ -36,6 +36,7 @@ class Arrived:
     history: bool = False
     exempt: bool = False
     oversize: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _message(
 ) -> Message:
     outgoing = arrived.role is Role.SENT
     return Message(
-        id=new_id("msg", now),
+        id=arrived.key or new_id("msg", now),
         site_id=site_id,
         thread_id="",
         direction=Direction.OUT if outgoing else Direction.IN,

@@ -1,14 +1,16 @@
 """Agents and callers write first: a mail becomes a submission, and is tried at once (A4, B8)."""
 
 import asyncio
+from dataclasses import replace
 
-from postroom.core.errors import Conflict
+from postroom.core.errors import Conflict, NotFound
 from postroom.core.model import Bell, BellKind, Site
 from postroom.core.ports import Bells, Clock
 from postroom.core.registry import Things
 from postroom.core.submission import Submission, SubmissionStatus
 from postroom.engine.answer import answering_now
 from postroom.engine.compose import Composer, NewMail, addresses
+from postroom.engine.idempotency import Idempotent, body_hash
 from postroom.engine.submit import Submitter
 from postroom.mail.address import normalise
 
@@ -19,11 +21,18 @@ class Mailer:
     """Sends mail in a site's name."""
 
     def __init__(
-        self, composer: Composer, submitter: Submitter, things: Things, bells: Bells, clock: Clock
+        self,
+        composer: Composer,
+        submitter: Submitter,
+        things: Things,
+        idempotent: Idempotent,
+        bells: Bells,
+        clock: Clock,
     ) -> None:
         self._composer = composer
         self._submitter = submitter
         self._things = things
+        self._idempotent = idempotent
         self._bells = bells
         self._clock = clock
         self._running: set[asyncio.Task[None]] = set()
@@ -50,6 +59,22 @@ class Mailer:
             await self._try(submission.id, wait)
         return await self._things.submission(submission.id) or submission
 
+    async def send_once(self, site: Site, mail: NewMail, key: str) -> Submission:
+        """`send` under an idempotency key: the same key gives the same submission, and nothing is sent again.
+
+        Raises what `send` and `Idempotent.run` raise.
+        """
+
+        async def call(submission_id: str) -> tuple[int, dict[str, str]]:
+            await self.send(site, mail, submission_id=submission_id)
+            return 201, {"submission_id": submission_id}
+
+        answered = await self._idempotent.run(f"send:{site.id}", key, request_hash(mail), "sub", call)
+        submission = await self._things.submission(answered.body["submission_id"])
+        if submission is None:
+            raise NotFound("the submission of this key was deleted")
+        return submission
+
     async def _try(self, submission_id: str, wait: float) -> None:
         attempt = asyncio.create_task(self._submitter.look(submission_id))
         self._running.add(attempt)
@@ -60,6 +85,13 @@ class Mailer:
         """Wait for attempts under way."""
         if self._running:
             await asyncio.wait(self._running)
+
+
+def request_hash(mail: NewMail) -> str:
+    """What tells one mail from another under the same idempotency key."""
+    facts = repr(replace(mail, attachments=()))
+    files = (part for a in mail.attachments for part in (a.filename, a.content_type or "", a.content))
+    return body_hash(facts, mail.content, *files)
 
 
 def _refuse_the_person_being_answered(site: Site, mail: NewMail) -> None:

@@ -1,0 +1,248 @@
+"""Reading: lists under a site, single things by their id, and what a person may change by hand."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request, Response
+
+from postroom.api import views
+from postroom.api.auth import Caller, CallerOf, Parts, bearer
+from postroom.api.parts import ApiParts
+from postroom.api.sites import After, Limit, not_found
+from postroom.api.views import Json
+from postroom.core.errors import Conflict
+from postroom.core.model import (
+    AttachmentInfo,
+    Bell,
+    BellKind,
+    Direction,
+    Event,
+    Message,
+    MessageState,
+    Page,
+    Thread,
+    new_id,
+)
+from postroom.core.submission import SubmissionKind, SubmissionStatus
+from postroom.engine.turn import attachment_bytes
+
+router = APIRouter()
+
+T = TypeVar("T")
+Text = Annotated[str | None, Query(max_length=998)]
+
+SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Cache-Control": "private, no-store",
+}
+
+
+@router.get("/api/sites/{site_id}/threads", tags=["reading"])
+async def list_threads(
+    site_id: str,
+    caller: CallerOf,
+    parts: Parts,
+    paused: bool | None = None,
+    thread_key: Text = None,
+    cursor: After = None,
+    limit: Limit = 50,
+) -> Json:
+    """Conversations, the last active first."""
+    await _check(site_id, caller, parts)
+    filters = _given(paused=paused, thread_key=thread_key)
+    return _listed(await parts.store.lists.threads(site_id, filters, cursor, limit), views.thread)
+
+
+@router.get("/api/sites/{site_id}/messages", tags=["reading"])
+async def list_messages(
+    site_id: str,
+    caller: CallerOf,
+    parts: Parts,
+    state: MessageState | None = None,
+    direction: Direction | None = None,
+    thread_id: Text = None,
+    message_id: Text = None,
+    reason: Text = None,
+    cursor: After = None,
+    limit: Limit = 50,
+) -> Json:
+    """Messages in and out, newest first."""
+    await _check(site_id, caller, parts)
+    filters = _given(
+        state=state, direction=direction, thread_id=thread_id, message_id=message_id, reason=reason
+    )
+    return _listed(await parts.store.lists.messages(site_id, filters, cursor, limit), views.message)
+
+
+@router.get("/api/sites/{site_id}/submissions", tags=["reading"])
+async def list_submissions(
+    site_id: str,
+    caller: CallerOf,
+    parts: Parts,
+    status: SubmissionStatus | None = None,
+    kind: SubmissionKind | None = None,
+    thread_id: Text = None,
+    cursor: After = None,
+    limit: Limit = 50,
+) -> Json:
+    """What was asked to be sent, newest first."""
+    await _check(site_id, caller, parts)
+    filters = _given(status=status, kind=kind, thread_id=thread_id)
+    return _listed(await parts.store.lists.submissions(site_id, filters, cursor, limit), views.submission)
+
+
+@router.get("/api/sites/{site_id}/events", tags=["reading"])
+async def list_events(
+    site_id: str,
+    caller: CallerOf,
+    parts: Parts,
+    type: Text = None,  # noqa: A002 - the name of the field
+    thread_id: Text = None,
+    message_id: Text = None,
+    submission_id: Text = None,
+    turn_id: Text = None,
+    cursor: After = None,
+    limit: Limit = 50,
+) -> Json:
+    """What happened, newest first."""
+    await _check(site_id, caller, parts)
+    filters = _given(
+        type=type, thread_id=thread_id, message_id=message_id, submission_id=submission_id, turn_id=turn_id
+    )
+    return _listed(await parts.store.lists.events(site_id, filters, cursor, limit), views.event)
+
+
+@router.get("/api/threads/{thread_id}", tags=["reading"])
+async def get_thread(thread_id: str, caller: CallerOf, parts: Parts) -> Json:
+    """A conversation with its messages, oldest first."""
+    found = await _thread(thread_id, caller, parts)
+    messages = await parts.store.answering.conversation(thread_id)
+    return {**views.thread(found), "items": [views.message(m) for m in messages]}
+
+
+@router.post("/api/threads/{thread_id}/resume", tags=["reading"])
+async def resume_thread(thread_id: str, caller: CallerOf, parts: Parts) -> Json:
+    """End the pause of a conversation: what waits in it is answered."""
+    found = await _thread(thread_id, caller, parts)
+    event = _event(parts, found.site_id, "thread.resumed", thread_id=thread_id)
+    if not await parts.store.desk.resume(thread_id, event):
+        raise Conflict("the conversation is not paused", code="not_paused")
+    await parts.ring(Bell(BellKind.THREAD, thread_id))
+    return views.thread(await _thread(thread_id, caller, parts))
+
+
+@router.get("/api/messages/{message_id}", tags=["reading"])
+async def get_message(message_id: str, caller: CallerOf, parts: Parts) -> Json:
+    """A message."""
+    return views.message(await _message(message_id, caller, parts))
+
+
+@router.get("/api/messages/{message_id}/raw", tags=["reading"], response_class=Response)
+async def get_raw(message_id: str, caller: CallerOf, parts: Parts) -> Response:
+    """The exact bytes of a message."""
+    found = await _message(message_id, caller, parts)
+    data = await parts.blobs.get(found.raw)
+    headers = {**SAFE_HEADERS, "Content-Disposition": f'attachment; filename="{found.id}.eml"'}
+    return Response(data, media_type="message/rfc822", headers=headers)
+
+
+@router.post("/api/messages/{message_id}/retry", tags=["reading"])
+async def retry_message(message_id: str, caller: CallerOf, parts: Parts) -> Json:
+    """Ask the agent (again) about a message that is held or has failed."""
+    found = await _message(message_id, caller, parts)
+    event = _event(parts, found.site_id, "message.retried", thread_id=found.thread_id, message_id=found.id)
+    if not await parts.store.desk.retry(message_id, parts.clock.now(), event):
+        raise Conflict("the message is neither held nor failed", code="not_retryable")
+    await parts.ring(Bell(BellKind.THREAD, found.thread_id))
+    return views.message(await _message(message_id, caller, parts))
+
+
+@router.get("/api/attachments/{attachment_id}", tags=["reading"], response_class=Response)
+async def get_attachment(attachment_id: str, request: Request, parts: Parts) -> Response:
+    """The bytes of an attachment: with an API key, or with the token of a turn on its message."""
+    found = await parts.store.things.attachment(attachment_id)
+    await _may_read_attachment(request, parts, found)
+    assert found is not None
+    info = next(a for a in found.attachments if a.id == attachment_id)
+    data = attachment_bytes(await parts.blobs.get(found.raw), info.index)
+    headers = {**SAFE_HEADERS, "Content-Disposition": _disposition(info)}
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/api/submissions/{submission_id}", tags=["reading"])
+async def get_submission(submission_id: str, caller: CallerOf, parts: Parts) -> Json:
+    """A submission with what is known per recipient."""
+    found = await parts.store.things.submission(submission_id)
+    if found is None or not caller.reaches(found.site_id):
+        raise not_found("submission")
+    return views.submission(found)
+
+
+@router.delete("/api/submissions/{submission_id}", tags=["reading"])
+async def cancel_submission(submission_id: str, caller: CallerOf, parts: Parts) -> Json:
+    """Cancel what is still queued."""
+    found = await get_submission(submission_id, caller, parts)
+    if not await parts.store.outbox.cancel(submission_id, parts.clock.now()):
+        raise Conflict(f"it cannot be cancelled any more: {found['status']}", code="not_queued")
+    return await get_submission(submission_id, caller, parts)
+
+
+@router.get("/api/turns/{turn_id}", tags=["reading"])
+async def get_turn(turn_id: str, caller: CallerOf, parts: Parts) -> Json:
+    """A run of the agent."""
+    found = await parts.store.things.turn(turn_id)
+    if found is None or not caller.reaches(found.site_id):
+        raise not_found("turn")
+    return views.turn(found)
+
+
+async def _check(site_id: str, caller: Caller, parts: ApiParts) -> None:
+    caller.check_site(site_id)
+    await parts.accounts.get(site_id)
+
+
+async def _thread(thread_id: str, caller: Caller, parts: ApiParts) -> Thread:
+    found = await parts.store.things.thread(thread_id)
+    if found is None or not caller.reaches(found.site_id):
+        raise not_found("thread")
+    return found
+
+
+async def _message(message_id: str, caller: Caller, parts: ApiParts) -> Message:
+    found = await parts.store.things.message(message_id)
+    if found is None or not caller.reaches(found.site_id):
+        raise not_found("message")
+    return found
+
+
+async def _may_read_attachment(request: Request, parts: ApiParts, found: Message | None) -> None:
+    """Raises the error that a missing attachment has, unless the caller may read it."""
+    if found is not None and await parts.answerer.opens(bearer(request), found.id):
+        return
+    secret = bearer(request) or request.headers.get("x-api-key", "").strip()
+    key = await parts.keyring.recognise(secret)
+    if found is None or not Caller(key.id, key.site_id).reaches(found.site_id):
+        raise not_found("attachment")
+
+
+def _given(**filters: Any) -> dict[str, Any]:
+    return {name: value for name, value in filters.items() if value is not None}
+
+
+def _listed(page: Page[T], view: Callable[[T], Json]) -> Json:
+    return {"items": [view(item) for item in page.items], "next": page.next}
+
+
+def _event(
+    parts: ApiParts, site_id: str, kind: str, *, thread_id: str | None = None, message_id: str | None = None
+) -> Event:
+    now = parts.clock.now()
+    return Event(new_id("evt", now), site_id, kind, now, thread_id, message_id)
+
+
+def _disposition(info: AttachmentInfo) -> str:
+    """A file name for download (RFC 6266); what is not plain ASCII goes percent-encoded."""
+    plain = "".join(ch if ch.isascii() and (ch.isalnum() or ch in " ._-()") else "_" for ch in info.filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(info.filename, safe='')}"
