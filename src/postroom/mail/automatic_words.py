@@ -73,15 +73,36 @@ _SMTP_WORDS = re.compile(
 )
 
 
+_OWN_LINE = re.compile(
+    r"^[ \t>*\"'<-]{0,20}([^\s<>\"'@]{1,64}@[^\s<>\"'@]{1,255}?)[\"'>:]{0,3}[ \t]*$", re.MULTILINE
+)
+_MESSAGE_FAILED = re.compile(
+    r"(?:message|e-?mail|mail)\b.{0,160}(?:could not be|couldn't be|was not|cannot be|not been) delivered|"
+    r"(?:unable|not able) to deliver (?:your |the |this )?(?:message|e-?mail|mail)|"
+    r"delivery to the following|following (?:recipient|address)"
+)
+
+
+def lists_failed_address(text: str, sender: str) -> bool:
+    """Whether `text` says that a message failed and names an address, not `sender`'s, on its own line."""
+    if _MESSAGE_FAILED.search(_folded(text)) is None:
+        return False
+    named = _OWN_LINE.finditer(text[:_LOOKED_AT])
+    return any(match[1].lower() != sender.lower() for match in named)
+
+
 def quotes_smtp(text: str) -> bool:
     """Whether the beginning of `text` holds what only mail systems write: codes, commands, fields."""
     return _SMTP_WORDS.search(_folded(text)) is not None
 
 
 _AUTOMATIC_REPLY = (
-    r"\[?auto(?:mat(?:ic|ed|ische?[rs]?|isch|isk|iskt|inen|ická|yczna|ikus|isches))?[ -]?"
+    r"(?:out of office[ :-]{1,3})?\[?auto"
+    r"(?:mat(?:ic|ed|ische?[rs]?|isch|isk|iskt|inen|ická|yczna|ikus|isches))?[ -]?"
     r"(?:reply|replied|response|respons|responder|answer|antwort|antwoord|svar|vastaus|odpověď|"
     r"odpowiedź|válasz)|automatische (?:abwesenheit|rückmeld)\w*|"
+    r"abwesenheits(?:notiz|assistent|nachricht)|afwezigheids\w*|frånvaromeddelande|message d'absence|"
+    r"autosvar|"
     r"réponse automatique|respuesta automática|resposta automática|risposta automatica|"
     r"odpowiedź automatyczna|otomatik yanıt|răspuns automat|"
     r"автоматический ответ|автоответ(?:чик)?|автоматична відповідь|αυτόματη απάντηση|"
@@ -97,7 +118,8 @@ _ABSENCE = (
     r"вне офиса|не в офисе|εκτός γραφείου|外出|不在|休假|부재|מחוץ למשרד|خارج المكتب"
 )
 _END = r"\]?(?: (?:message|notice|notification|from [^:]{0,60}|de [^:]{0,60}))?\s?(?:[:：\]]|-\s|$)"
-_AUTOMATIC_REPLY_SUBJECT = re.compile(rf"(?:{_AUTOMATIC_REPLY}){_END}")
+_NOTES = r"auto: .{1,80}(?:out of (?:the )?office|returning|abwesend|absent|fuori|ausente)"
+_AUTOMATIC_REPLY_SUBJECT = re.compile(rf"(?:{_AUTOMATIC_REPLY}){_END}|{_NOTES}")
 _ABSENCE_OF_SUBJECT = re.compile(rf"(?:{_ABSENCE}){_END}")
 _ABSENCE_SUBJECT = re.compile(rf"{_AUTOMATIC_REPLY}|{_ABSENCE}")
 _ABSENCE_TEXT = re.compile(

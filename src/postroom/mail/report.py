@@ -12,7 +12,7 @@ from postroom.mail.automatic import classify
 from postroom.mail.message import Mail
 from postroom.mail.report_model import Report, ReportedRecipient
 from postroom.mail.report_plain import plain_recipients
-from postroom.mail.report_returned import returned_message_id
+from postroom.mail.report_returned import returned_message_id, returned_recipients
 from postroom.mail.report_status import is_temporary, status_in
 
 __all__ = ["Report", "ReportedRecipient", "parse_report"]
@@ -111,7 +111,8 @@ def _complaint(mail: Mail) -> tuple[ReportedRecipient, ...]:
         for key, value in group
         if key == name
     ]
-    addresses = dict.fromkeys(filter(None, map(fields.address_of, values)))
+    named = dict.fromkeys(filter(None, map(fields.address_of, values)))
+    addresses = tuple(named) or returned_recipients(mail)
     return tuple(_noted(address, "", feedback) for address in addresses)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from postroom.mail.message import Mail
 from postroom.mail.report_model import ReportedRecipient
-from postroom.mail.report_returned import split_report
+from postroom.mail.report_returned import recipients_of, split_report
 from postroom.mail.report_status import is_temporary, status_of_text
 
 _LOOKED_AT = 100_000
@@ -17,7 +17,7 @@ _RECIPIENTS = 1000
 _EDGE = r"(?<![^\s<>\"'()\[\]{},;:|*])"  # an address begins a word: keeps every search linear
 _ADDR = r"[^\s<>\"'()\[\]{},;:|*]{1,256}@[^\s<>\"'()\[\]{},;:|*@]{1,255}[^\s<>\"'()\[\]{},;:|*@.]"
 _LISTED = re.compile(
-    rf"[ \t]{{0,20}}(?:>>>|[*•·]|-{{1,3}}|\d+[.)])?[ \t]*[\"'<(*_\[]{{0,4}}({_ADDR})[\"'>)*_\]]{{0,4}}"
+    rf"[ \t]{{0,20}}(?:>{{1,3}}|[*•·]|-{{1,4}}|\d+[.)])?[ \t]*[\"'<(*_\[]{{0,4}}({_ADDR})[\"'>)*_\]]{{0,4}}"
     r"(?=$|[\s:;,<(\[])"
 )
 _SAID = re.compile(rf"^(?:<<<|>>>)?[ \t]*[45]\d\d[ -].{{0,20}}?<({_ADDR})>", re.MULTILINE)
@@ -30,12 +30,15 @@ _NOT_RECIPIENT = re.compile(
     re.IGNORECASE,
 )
 _NAMED_FAILURE = re.compile(
-    r"deliver|reach|recipient|mailbox|attempts|rejected|failed|unknown|bounce|送信|配信|宛", re.I
+    r"deliver|reach|recipient|mailbox|attempts|rejected|failed|unknown|bounce|addressed|did not|"
+    r"invalid|no such|quota|full|error|generated from|送信|配信|宛|投递|无法",
+    re.IGNORECASE,
 )
 _DELAYED = re.compile(
     r"has been delayed|is delayed|delayed \d|delayed mail|not yet been delivered|will be retried|"
     r"still being retried|delivery attempts will continue|warning message only|"
-    r"only a temporary failure|could not send (?:mail|message) for past|this is a warning|"
+    r"postponed|will continue to (?:try|be made)|continue to be made|only a temporary failure|"
+    r"could not send (?:mail|message) for past|this is a warning|"
     r"\((?:delay|verzögert)\)|warning--|wurde verzögert|remise retardée|задержан",
     re.IGNORECASE,
 )
@@ -96,7 +99,7 @@ def _addresses(mail: Mail, head: str, returned: str) -> tuple[str, ...]:
         _others(_in_sentences(head, _NAMED_FAILURE), own),
         _others(_in_sentences(head, None), own),
         _listed(head),
-        _returned_to(returned),
+        recipients_of(returned),
     )
     for place in places:
         if found := _unique(place):
@@ -107,7 +110,8 @@ def _addresses(mail: Mail, head: str, returned: str) -> tuple[str, ...]:
 def _unique(addresses: Iterable[str]) -> tuple[str, ...]:
     known: dict[str, str] = {}
     for address in addresses:
-        known.setdefault(address.lower(), address)
+        bare = re.sub(r"(?i)^smtp=", "", address)  # an X.400 address of Exchange
+        known.setdefault(bare.lower(), bare)
         if len(known) >= _RECIPIENTS:
             break
     return tuple(known.values())
@@ -129,11 +133,6 @@ def _in_sentences(head: str, words: re.Pattern[str] | None) -> Iterator[str]:
             for match in _ANY.finditer(line):
                 if not _NOT_RECIPIENT.search(line, 0, match.start()):
                     yield match[1]
-
-
-def _returned_to(returned: str) -> Iterator[str]:
-    match = re.search(r"^To:(.{1,2000})$", returned, re.IGNORECASE | re.MULTILINE)
-    return (found[1] for found in _ANY.finditer(match[1])) if match else iter(())
 
 
 def _segments(head: str, addresses: tuple[str, ...]) -> dict[str, str]:

@@ -31,6 +31,11 @@ _STRONG_HEADER = re.compile(
     r"ARC-[\w-]{1,40}|X-[\w-]{1,60})[ \t]*:",
     re.IGNORECASE,
 )
+_ADDRESS = re.compile(r"(?<![^\s<>\"(,;:])[^\s<>\"(),;:@]{1,256}@[^\s<>\"(),;:@]{1,255}")
+_RECEIVED_FOR = re.compile(
+    r"^[ \t>]{0,20}(?:Received:.{0,400}?)?[ \t]for <?([^\s<>;@]{1,256}@[^\s<>;@]{1,255})>?;?", re.I | re.M
+)
+_TO = re.compile(r"^To:(.{1,2000}(?:\n[ \t].{1,2000}){0,20})", re.I | re.M)
 _RULE = re.compile(
     r"-{2,}\s*(?:this is a copy of|below this line|original message|the header of the original|"
     r"enclosed is a copy|unsent message|returned message|forwarded message|message header)|"
@@ -54,9 +59,9 @@ def _returned_texts(mail: Mail) -> Iterator[str]:
     for file in mail.attachments:
         if _holds_message(file):
             yield file.content[:_LOOKED_AT].decode("utf-8", "replace")
-    _, returned = split_report(mail.text)
-    yield returned
-    yield mail.text[:_LOOKED_AT]
+    text = mail.text[:_LOOKED_AT]
+    yield split_report(text)[1]
+    yield text
 
 
 def _holds_message(file: AttachedFile) -> bool:
@@ -71,6 +76,21 @@ def _id_in(text: str) -> str:
     start = max((match.start() for match in _NESTED.finditer(text)), default=0)
     found = _MESSAGE_ID.search(text, start) or _MESSAGE_ID.search(text)
     return (found[1] or found[2] or "") if found else ""
+
+
+def recipients_of(header: str) -> tuple[str, ...]:
+    """Whom a returned message went to: the envelope as its newest Received field has it, else To."""
+    envelope = _RECEIVED_FOR.search(header)
+    if envelope is not None:
+        return (envelope[1],)
+    to = _TO.search(header)
+    return tuple(found[0] for found in _ADDRESS.finditer(to[1])) if to else ()
+
+
+def returned_recipients(mail: Mail) -> tuple[str, ...]:
+    """Whom the message that `mail` returns went to, if its header came along."""
+    found = (recipients_of(text) for text in _returned_texts(mail))
+    return next(filter(None, found), ())
 
 
 def _bare(written: str) -> str:

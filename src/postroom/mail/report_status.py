@@ -12,6 +12,8 @@ _TOLD = {
     "1.8": ("sender address", "unroutable sender", "sender (?:domain|verif)"),
     "2.2": (
         "box (?:is |was |of .{0,60} is )?full",
+        "full (?:mail)?box",
+        "box space not enough|exceeding their quota|quota violation",
         "over ?quota",
         "quota (?:exceeded|full)",
         r"(?:disk|mailbox|storage|user|exceed\w*|over(?: the)?) .{0,20}quota",
@@ -26,7 +28,7 @@ _TOLD = {
         "message size",
         "exceeds? (?:the )?(?:maximum|size|fixed)",
     ),
-    "4.6": ("too many hops", "mail loop", "loop(?:ing)? detected", "routing loop"),
+    "4.6": ("too many hops", "(?:mail|message) loop", "loop(?:ing)? detected", "routing loop"),
     "1.2": (
         "host unknown",
         "unknown host",
@@ -51,6 +53,7 @@ _TOLD = {
     ),
     "1.1": (
         "(?:user|recipient|address|local part|addressee) unknown|unknown user",
+        "user (?:is )?not known|did not exactly match",
         "unknown (?:recipient|address|local part)",
         "no such (?:user|recipient|mailbox|address|person)",
         "invalid (?:user|recipient|mailbox|address)",

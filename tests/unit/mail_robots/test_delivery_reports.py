@@ -241,6 +241,94 @@ PLAIN = {
 }
 
 
+ODD = {
+    "a quoted list": (
+        (
+            "The attached message had PERMANENT fatal delivery errors!\n\n> bob@example.com\n\n"
+            "--- Session Transcript ---\n MAIL From:<desk@example.net> SIZE=18\n RCPT To:<bob@example.com>\n"
+            " 552 Message for <bob@example.com> would exceed mailbox quota\n"
+        ),
+        ("bob@example.com", "5.2.2"),
+    ),
+    "an address hidden behind an alias": (
+        (
+            "This is a permanent error. The following address(es) failed:\n\n  an undisclosed address\n"
+            "    (generated from bob@example.com)\n"
+        ),
+        ("bob@example.com", "5.0.0"),
+    ),
+    "a keyword for list programs": (
+        (
+            "An error was detected.\n\n--> Error description:\nError-for:  bob@example.com\nError-Code: 0\n"
+            'Error-Text: mx said:\n   "554 Message looping (received 6 times)"\n'
+        ),
+        ("bob@example.com", "5.4.6"),
+    ),
+    "an X.400 address": (
+        (
+            "did not reach the following recipient(s):\n\nc=US;a= ;p=X;dda:SMTP=bob@example.com; on Fri\n"
+            "    The recipient name is not recognized\n"
+        ),
+        ("bob@example.com", "5.1.1"),
+    ),
+    "brackets": (
+        (
+            "The following recipient(s) could not be reached:\n\n\tRecipient: [SMTP:bob@example.com]\n"
+            "\tReason: Remote SMTP Server Returned: 550 mailbox unavailable.\n\nMessage headers follow:\n"
+        ),
+        ("bob@example.com", "5.1.1"),
+    ),
+    "a sentence of one site": (
+        (
+            "The address to which your message was addressed, bob@example.com, did not exactly match.\n\n"
+            "  Bob Example    +1 555 0100    bob.example@example.com\n"
+        ),
+        ("bob@example.com", "5.1.1"),
+    ),
+    "another language": (
+        "sina.com.\n邮件无法发送到您指定的地址中。\n\n<bob@example.com>:\n\n--- 附件\n",
+        ("bob@example.com", "5.0.0"),
+    ),
+    "JSON": (
+        (
+            '{"notificationType":"Bounce","bounce":{"bouncedRecipients":[{"emailAddress":"bob@example.com",'
+            '"status":"5.1.1"}]},"mail":{"source":"desk@example.net","destination":["bob@example.com"]}}'
+        ),
+        ("bob@example.com", "5.1.1"),
+    ),
+    "only the envelope of the returned message": (
+        (
+            "Your mail cannot be delivered.\n\n---- Header of the source mail ----\n\nReceived: by mx with"
+            " SMTP\n\tid 1;\nReceived: from a by b\n\tfor <bob@example.com>; Mon, 3 May 2021 10:00:00 +0200\n"
+            "To: The list <list@example.org>\nMessage-ID: <ours.3@example.net>\n"
+        ),
+        ("bob@example.com", "5.0.0"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_reports_that_name_the_recipient_in_an_odd_place(name: str) -> None:
+    text, (address, status) = ODD[name]
+    report = plain(text)
+    assert [(r.address, r.status) for r in report.recipients] == [(address, status)]
+
+
+def test_a_report_by_a_sender_that_looks_like_a_person_is_read_by_its_words() -> None:
+    report = plain(
+        "Your message with Subject: Hi\ncould not be delivered to the following recipients:\n\n"
+        "bob@example.com\n\nDelivery attempts will continue to be made for 5 day(s).\n",
+        sender="gateway@example.org",
+        subject="Delivery failure notification",
+    )
+    assert said(report) == [("bob@example.com", "delayed", "4.0.0", True)]
+
+
+def test_a_person_whose_parcel_failed_reports_nothing() -> None:
+    text = "Hello,\nmy parcel could not be delivered.\nPlease help.\n\nAda\nada@example.org\n"
+    assert parse_report(mail(subject="Delivery failed", text=text)) is None
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_reports_that_follow_no_standard(name: str) -> None:
     text, expected = PLAIN[name]
