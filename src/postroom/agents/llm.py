@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 from pydantic_ai import Agent as Runner
 from pydantic_ai.exceptions import AgentRunError, ModelAPIError, ModelHTTPError, UserError
 from pydantic_ai.messages import (
@@ -28,6 +29,7 @@ from postroom.core.errors import AgentFailed, MailServerError
 DEADLINE = 300.0
 MAX_REQUESTS = 10
 MAX_NOTE = 2000
+_TRANSPORT = (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError)
 _UNFINISHED = ("length", "content_filter", "error")
 
 
@@ -102,10 +104,12 @@ def _notes_of_response(response: ModelResponse) -> Iterator[str]:
 
 def _failure(exc: Exception) -> AgentFailed:
     """The failure without a word of what the model's server said, which may repeat the mail."""
-    if isinstance(exc, ModelHTTPError):
-        return _refusal(exc.status_code, exc.retry_after)
+    if refused := _found(exc, (MailServerError,)):
+        return unreachable(refused)
+    if isinstance(exc, ModelAPIError) and (status := _status(exc)):
+        return _refusal(status, exc.retry_after)
     if isinstance(exc, ModelAPIError | TimeoutError):
-        return unreachable(_judged(exc) or _root(exc))
+        return unreachable(_found(exc, _TRANSPORT) or exc)
     if isinstance(exc, UserError):
         return AgentFailed("the model cannot be used as it is set up", code="agent_not_configured")
     if isinstance(exc, AgentRunError):
@@ -125,13 +129,15 @@ def _refusal(status: int, after: float | None) -> AgentFailed:
     return AgentFailed(told + hint, code="agent_refused")
 
 
-def _judged(exc: BaseException | None) -> MailServerError | None:
-    while exc is not None and not isinstance(exc, MailServerError):
+def _status(exc: ModelAPIError) -> int:
+    if isinstance(exc, ModelHTTPError):
+        return exc.status_code
+    # A redirect reaches us only as the library's own error.
+    return int(getattr(exc.__cause__, "status_code", 0) or 0)
+
+
+def _found(exc: BaseException | None, kinds: tuple[type[BaseException], ...]) -> BaseException | None:
+    """The first of these kinds among the causes."""
+    while exc is not None and not isinstance(exc, kinds):
         exc = exc.__cause__ or exc.__context__
-    return exc
-
-
-def _root(exc: BaseException) -> BaseException:
-    while exc.__cause__ is not None and not isinstance(exc, TimeoutError):
-        exc = exc.__cause__
     return exc

@@ -5,7 +5,7 @@ URLs and extra header fields from the environment, so each of these is set here,
 the header fields that a call needs.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -34,7 +34,6 @@ _NEEDED = frozenset(
         *("content-type", "content-length", "transfer-encoding", "anthropic-version", "anthropic-beta"),
     }
 )
-_Hook = Callable[[httpx2.Request], Awaitable[None]]
 
 
 def operator_model(
@@ -128,11 +127,9 @@ def _sealed_anthropic(model: str, api_key: str, transport: httpx2.AsyncBaseTrans
     from pydantic_ai.models.anthropic import AnthropicModel
     from pydantic_ai.providers.anthropic import AnthropicProvider
 
-    provider = AnthropicProvider(
-        api_key=api_key,
-        base_url="https://api.anthropic.com",
-        http_client=_sealed_client(transport, {"x-api-key": api_key}),
-    )
+    client = open_client(transport)
+    provider = AnthropicProvider(api_key=api_key, base_url="https://api.anthropic.com", http_client=client)
+    _seal(client, provider.client.auth_headers)
     return AnthropicModel(model, provider=provider)
 
 
@@ -150,14 +147,14 @@ def _sealed_google(model: str, api_key: str, transport: httpx2.AsyncBaseTranspor
 
 def _sealed_client(transport: httpx2.AsyncBaseTransport, key_fields: Mapping[str, str]) -> httpx2.AsyncClient:
     client = open_client(transport)
-    client.event_hooks = {"request": [_only_needed_fields(key_fields)]}
+    _seal(client, key_fields)
     return client
 
 
-def _only_needed_fields(key_fields: Mapping[str, str]) -> _Hook:
-    async def hook(request: httpx2.Request) -> None:
+def _seal(client: httpx2.AsyncClient, key_fields: Mapping[str, str]) -> None:
+    async def only_needed_fields(request: httpx2.Request) -> None:
         for name in set(request.headers) - _NEEDED:
             del request.headers[name]
         request.headers.update(key_fields)
 
-    return hook
+    client.event_hooks = {"request": [only_needed_fields]}
