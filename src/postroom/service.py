@@ -335,3 +335,27 @@ def _not_ready(service: Service) -> str:
     if service.settings.email is None or service.watchers.settled(DEFAULT_SITE):
         return ""
     return "the environment's mailbox has neither been read nor failed yet"
+
+
+async def rotate_secrets(service: Service) -> tuple[int, int]:
+    """Bring every stored secret under the newest key; gives how many were changed, of how many."""
+    changed = total = 0
+    cursor: str | None = None
+    while True:
+        page = await service.store.tokens.list(None, cursor, 200)
+        for token in page.items:
+            total += 1
+            new = service.vault.rewrap(token.sealed)
+            # A token stored anew in between is under the newest key already.
+            if new is not None and await service.store.tokens.rewrap(token.id, token.sealed, new):
+                changed += 1
+        cursor = page.next
+        if cursor is None:
+            break
+    for name in ("signing_secret", "canary"):
+        total += 1
+        new = service.vault.rewrap(await service.store.tokens.remember(name, ""))
+        if new is not None:
+            await service.store.tokens.replace(name, new)
+            changed += 1
+    return changed, total

@@ -1,0 +1,43 @@
+# Everything a person does with this checkout. `make` alone explains.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types tests lock corpus fuzz clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
+
+demo: ## a conversation from end to end on this machine, in half a minute; KEEP=1 leaves it running
+	@tools/python-env demo
+	@.venv/bin/postroom demo $(if $(KEEP),--keep)
+
+test: ## everything that must hold: format, lint, types, layers, sizes, tests
+	@tools/python-env dev
+	@tools/servers
+	@$(MAKE) --no-print-directory lint types tests
+
+lint: ## format, lint and import layers
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/lint-imports --no-logo
+
+types: ## mypy --strict
+	.venv/bin/mypy
+
+tests: ## the tests alone; ARGS="-k name" chooses
+	.venv/bin/pytest -n 2 --dist loadgroup $(ARGS)
+
+format: ## put the code in form
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+corpus: ## the tables over real mail from elsewhere (../shared/corpora, where it is)
+	@tools/python-env dev
+	.venv/bin/pytest -s tests/corpora $(ARGS)
+
+lock: ## write requirements/*.lock anew from pyproject.toml
+	@.venv/bin/python -m pip install --quiet uv
+	.venv/bin/uv pip compile pyproject.toml --extra sandbox --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements/demo.lock
+	.venv/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements/dev.lock
+
+clean: ## remove what the above made
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
