@@ -6,7 +6,7 @@ The body is judged as lines (`quote_lines`), which openings (`quote_openings`) c
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postroom.mail import quote_html
 from postroom.mail.html import to_text
@@ -85,10 +85,19 @@ def _judge(lines: Lines, spans: Sequence[Span]) -> _Verdict:
     filled = [span for span in shown if lines.says_something(span.start, span.end)]
     return _Verdict(
         lines,
-        tuple((span.start, span.end) for span in new_spans(lines, filled)),
-        tuple((span.start, span.end) for span in spans if span.quoted),
+        _ranges(new_spans(lines, filled)),
+        _ranges(span for span in spans if span.quoted),
         (tail.signature_start, tail.end),
     )
+
+
+def _ranges(spans: Iterable[Span]) -> tuple[tuple[int, int], ...]:
+    """The lines of `spans`, as few ranges as they make."""
+    ranges: list[tuple[int, int]] = []
+    for span in spans:
+        start = ranges.pop()[0] if ranges and ranges[-1][1] == span.start else span.start
+        ranges.append((start, span.end))
+    return tuple(ranges)
 
 
 def _all_new(lines: Lines) -> _Verdict:
@@ -97,14 +106,13 @@ def _all_new(lines: Lines) -> _Verdict:
 
 def _decides(marked: _Verdict, plain: _Verdict) -> bool:
     """Whether HTML shows a quote that the plain text hides: the same mail that ends elsewhere."""
-    ours, theirs = plain.text_of(plain.new), marked.text_of(marked.new)
     if not marked.quoted:
         return False
-    if not plain.quoted:
-        return not _is_near(_words(ours[-_EDGE:])[::-1], _words(theirs[-_EDGE:])[::-1], 0)
-    return _is_near(_words(ours[:_EDGE]), _words(theirs[:_EDGE]), _SLACK) and not _is_near(
-        _words(ours[-_EDGE:])[::-1], _words(theirs[-_EDGE:])[::-1], _SLACK
-    )
+    ours, theirs = plain.text_of(plain.new), marked.text_of(marked.new)
+    slack = _SLACK if plain.quoted else 0
+    same_start = _is_near(_words(ours[:_EDGE]), _words(theirs[:_EDGE]), slack)
+    same_end = _is_near(_words(ours[-_EDGE:])[::-1], _words(theirs[-_EDGE:])[::-1], slack)
+    return same_start and not same_end if plain.quoted else not (same_start and same_end)
 
 
 def _is_near(ours: list[str], theirs: list[str], slack: int) -> bool:
@@ -136,9 +144,6 @@ def _words(text: str) -> list[str]:
 
 
 def _reply_of(page: quote_html.Page, verdict: _Verdict) -> Reply | None:
-    """The parts of a page as Markdown; None when the new part shows nothing."""
+    """The parts of a page, its new text as Markdown; None when that shows nothing."""
     new_text = to_text(page.html_of(verdict.new)).text.strip()
-    if not new_text:
-        return None
-    quoted = to_text(page.html_of(verdict.quoted)).text.strip()
-    return Reply(new_text, quoted, verdict.lines.joined(*verdict.signature))
+    return replace(verdict.reply(), new_text=new_text) if new_text else None

@@ -15,8 +15,8 @@ from postroom.mail.quote_words import words
 
 _TAG = re.compile(r"<(?:(!--)|(/?)([a-zA-Z][a-zA-Z0-9:]*+)((?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+'|[\"'])*+)>)")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
-_MOST_TAGS = 60_000
-_MOST_LINES = 60_000
+_MOST_TAGS = 40_000
+_MOST_LINES = 40_000
 
 _UNREAD = frozenset({"style", "script", "title", "head"})
 _BREAKS = frozenset(

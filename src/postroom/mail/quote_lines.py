@@ -17,7 +17,8 @@ _DASHES = {**dict.fromkeys(map(ord, "‐‑‒–—―─━"), "-"), 0x0307: N
 _MARKDOWN_LINK = re.compile(r"\[([^\[\]]{0,200})\]\([^()\s]{1,500}\)")
 _GROUPWISE = re.compile(r"^>>> [^>].{0,300}>>>\s*$")
 _NO_WORDS = " \t\u00a0\u200b\ufeff>＞-_=*~|"
-_QUOTE_MARKS = (">", "＞", "\\>")  # the last is how Markdown writes a `>` of the text
+# Markdown writes `\>` for a `>` of the text, and `— <mid:…>` for what a blockquote cites.
+_QUOTE_MARKS = (">", "＞", "\\>", "— <mid:")
 _LONGEST_LOOK = 600
 _WRAP_WIDTH = 66
 

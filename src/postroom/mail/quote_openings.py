@@ -20,8 +20,9 @@ _DATE = re.compile(r"(?<!\d)\d{4}(?!\d)|(?<!\d)\d{1,4}[./-] ?\d{1,2}[./-] ?\d{1,
 _TIME = re.compile(r"(?<!\d)\d{1,2}[:.h]\d{2}(?!\d)|\d{1,2} ?[ap]\.?m\b|\d{1,2}[时時시]")
 _ADDRESS = re.compile(r"\w@\w")
 _ADDRESS_IN_MARKS = re.compile(r"[<(\[„\"“«]\s?(?:mailto:)?[\w.+=-]{1,64}@\w")
+_DATE_SOON = re.compile(r"^\W{0,6}(?:\S{1,14} ){0,2}\d")
 _STARTS_WITH_DATE = re.compile(r"^\W{0,6}(?:\S{1,14} )?\d")
-_CUT_OFF = re.compile(r"^[<(\[]|^\W{0,3}\d{4}[, ]|^\d{1,2}(?::|\.\d{2}[, ])")
+_CUT_OFF = re.compile(r"^[<(\[]|^\W{0,3}\d{4}[, ]|^\d{1,2}[:.]\d{2}(?:[:.]\d{2})?[, ]")
 _SAID_SOON = 60
 _FEW_WORDS = 8
 _ENDS_ATTRIBUTION = re.compile(r"[:：]\W{0,6}$|-{2,}$")
@@ -38,7 +39,6 @@ class Opening:
 
     start: int
     end: int
-    forward: bool = False
 
 
 Classifier = Callable[[Lines, int, int], Opening | None]
@@ -75,7 +75,7 @@ def _with_rule_above(lines: Lines, opening: Opening, floor: int) -> Opening:
         if lines.is_blank(above):
             continue
         if _RULE.match(lines.tidy(above)):
-            return Opening(above, opening.end, opening.forward)
+            return Opening(above, opening.end)
         break
     return opening
 
@@ -110,14 +110,15 @@ def _separator(lines: Lines, index: int, _floor: int) -> Opening | None:
     """`-----Original Message-----`, `---------- Forwarded message ---------`, `Begin forwarded message:`."""
     text = lines.tidy(index)
     if words.FORWARD_STARTS.match(text):
-        return Opening(index, index + 1, forward=True)
+        return Opening(index, index + 1)
     found = words.SEPARATOR.match(text)
     if found is None:
         return None
     rest = found["rest"].strip()
     between_dashes = _DASHES_BEFORE.match(text) and (not rest or _DASHES_AFTER.search(text))
-    if between_dashes or (not rest.strip(":：") and _header_block(lines, index + 1, index)):
-        return Opening(index, index + 1)
+    headers = next((_header_block(lines, line, line) for line in _first_filled(lines, index + 1)), None)
+    if between_dashes or (headers and not rest.strip(":：")):
+        return Opening(index, headers.end if headers else index + 1)
     return None
 
 
@@ -227,7 +228,7 @@ def _begins(text: str) -> bool:
     if text.endswith(("!", "?", ":")):
         return False
     return bool(
-        words.BEGINNING.match(text) or _STARTS_WITH_DATE.match(text) or _ADDRESS_IN_MARKS.search(text)
+        words.BEGINNING.match(text) or _DATE_SOON.match(text) or _ADDRESS_IN_MARKS.search(text)
     )
 
 

@@ -1,0 +1,62 @@
+"""HTML of some fifty mail programs: where the original begins is known by their elements."""
+
+from pathlib import Path
+
+import pytest
+
+from postroom.mail import quote
+from postroom.mail.html import to_text
+from tests.unit.mail_quote.reading import CORPUS, words
+
+PROGRAMS = sorted((CORPUS / "html").glob("*.html"))
+
+
+def read(path: Path) -> tuple[str, str]:
+    """The HTML and the words of its new text, which its first line tells."""
+    head, _, html = path.read_text("utf-8").partition("\n")
+    new_text = head.removeprefix("<!-- new: ").removesuffix(" -->")
+    return html, words(to_text(html).text if new_text == "everything" else new_text)
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=[path.stem for path in PROGRAMS])
+def test_new_text_of_a_mail_that_has_only_html(path: Path) -> None:
+    html, expected = read(path)
+    reply = quote.split(to_text(html).text, html)
+    assert words(reply.new_text) == expected
+    assert reply.quoted or expected == words(to_text(html).text)
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=[path.stem for path in PROGRAMS])
+def test_html_shows_the_quote_that_plain_text_hides(path: Path) -> None:
+    html, expected = read(path)
+    flat = words(to_text(html).text)
+    if flat == expected:
+        pytest.skip("everything in it is new")
+    assert words(quote.split(flat, html).new_text) == expected
+
+
+def test_plain_text_with_a_cut_of_its_own_is_taken_before_other_html() -> None:
+    html = "<p>Something else</p><blockquote type='cite'>Hi</blockquote>"
+    text = "Fine.\n\nOn 3 Apr 2023, at 12:34, Tom <t@example.com> wrote:\n> Hi"
+    assert quote.split(text, html).new_text == "Fine."
+
+
+def test_new_text_is_taken_from_the_plain_text_where_html_only_says_how_far_it_goes() -> None:
+    html = "<div>Fine,  <b>really</b>.</div><div class='yahoo_quoted'>Tom &lt;t@example.com&gt;: Hi?</div>"
+    reply = quote.split("Fine,   *really*.\nTom: Hi?", html)
+    assert (reply.new_text, reply.quoted) == ("Fine,   *really*.", "Tom: Hi?")
+
+
+def test_text_that_someone_wrote_where_a_deleted_original_stood_is_new() -> None:
+    html = "<p>Hi</p><div class='gmail_quote'>I deleted your mail and wrote here.</div>"
+    assert quote.split(to_text(html).text, html).new_text.endswith("wrote here.")
+
+
+def test_answer_below_a_quote_in_bold_does_not_lose_its_markup() -> None:
+    html = "<b>Hello</b><blockquote type='cite'><b>Hi</b></blockquote><p>See <a href='https://example.com/x'>this</a></p>"
+    assert "[this](https://example.com/x)" in quote.split(to_text(html).text, html).new_text
+
+
+def test_unclosed_and_broken_html_is_read() -> None:
+    for html in ("<", "<div", "<!-- x", "<style>x", "<a href='x", "</blockquote>Hi", "<pre>a\nb"):
+        assert quote.split("Hi", html).new_text == "Hi"
