@@ -1,4 +1,4 @@
-"""A certificate authority of the tests' own, and server certificates good and bad, for servers on loopback."""
+"""A certificate authority of the tests' own, and server certificates good and bad, for loopback."""
 
 import ssl
 from dataclasses import dataclass

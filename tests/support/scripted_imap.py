@@ -8,7 +8,7 @@
     async with ScriptedImap(script, tls=certificate.context()) as server:
         ...connect to server.address...
 
-Each connection runs the script anew. What a peer received, in clear text and after TLS, stays in `server.peers`.
+Each connection runs the script anew. What a peer received, before TLS and in it, stays in `server.peers`.
 """
 
 import asyncio
@@ -50,12 +50,12 @@ class Peer:
         """Sends exactly these bytes."""
         self.writer.write(data)
         await self.writer.drain()
+        await asyncio.sleep(0)  # drain alone need not let the loop see that the client is gone
 
     async def send_slowly(self, data: bytes) -> None:
         """Sends bytes one at a time, each in a packet of its own as far as the system allows."""
         for index in range(len(data)):
             await self.send_raw(data[index : index + 1])
-            await asyncio.sleep(0)
 
     async def receive(self) -> ClientCommand:
         """The client's next command. Literals that wait for a `+` get one."""
@@ -176,6 +176,8 @@ class ScriptedImap:
         self.peers.append(peer)
         try:
             await self._script(peer)
+            writer.close()
+            await writer.wait_closed()
         except (ConnectionError, ssl.SSLError):
             peer.gone = True
         except Exception as exc:  # noqa: BLE001 - raised in __aexit__, where the test sees it

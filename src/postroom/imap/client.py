@@ -4,7 +4,7 @@ Every method raises an ImapError: ImapNo, ImapBad and ImapThrottled when the ser
 client can still be used; ImapClosed, ImapBye, ImapTimeout and ImapProtocolError when the connection is gone.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -180,7 +180,7 @@ class Client:
 
     async def uid_fetch(
         self, uids: UidSet, items: Collection[FetchItem], cap: int = 0
-    ) -> AsyncIterator[Fetched]:
+    ) -> AsyncGenerator[Fetched]:
         """UID FETCH, message by message as they come, in the server's order.
 
         `cap` is how many bytes a body or header may have; one that is announced with more ends the connection
