@@ -8,7 +8,7 @@ from typing import Final
 from postroom.imap.errors import ImapInvalidArgument
 
 _SHIFTED: Final = re.compile(r"&([^-]*)-")
-_UNPRINTABLE: Final = re.compile(r"[^\x20-\x25\x27-\x7e]+|&")
+_UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]+|&")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029]")
 
 
