@@ -27,8 +27,7 @@ class AddressError(ValueError):
 def parse_addresses(value: str) -> tuple[Address, ...]:
     """Every mailbox of a header value, for display; never raises, linear in the length of `value`.
 
-    A group gives its members. A lone word is an address without a domain; a phrase without an
-    address gives its name and an empty `address`.
+    A group gives its members. Words without an address give a name and an empty `address`.
     """
     return tuple(Address(entry.name, entry.address) for entry in address_list.split(value))
 

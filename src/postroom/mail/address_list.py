@@ -20,6 +20,10 @@ def _grammar(quotes: bool, comments: bool) -> re.Pattern[str]:
 
 
 _GRAMMARS = {(q, c): _grammar(q, c) for q in (True, False) for c in (True, False)}
+_WORD = r"[^\s\"(),:;<>@\[\]\\]++"
+_SIMPLE = re.compile(
+    rf"\s*+(?:(?:\"([^\"\\]++)\"\s*+|({_WORD}(?: {_WORD})*+)\s*+)?+<({_WORD}@{_WORD})>|({_WORD}@{_WORD}))\s*+"
+)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _PARENTHESES = re.compile(r"\\.|[()]", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -70,6 +74,9 @@ class _Draft:
 
 def split(value: str) -> tuple[Entry, ...]:
     """The mailboxes of one header value, in order; groups are opened, empty ones vanish."""
+    if simple := _SIMPLE.fullmatch(value):
+        quoted, bare, bracketed, alone = simple.groups(default="")
+        return (Entry(charset.decode_header(quoted or bare), bracketed or alone, bare, odd=False),)
     entries: list[Entry] = []
     draft = _Draft()
     in_group = False
@@ -147,10 +154,7 @@ def _has_address(draft: _Draft) -> bool:
 
 
 def _finish(draft: _Draft, in_group: bool) -> list[Entry]:
-    if draft.inside is None:
-        found = _without_angle(draft)
-    else:
-        found = [_with_angle(draft)]
+    found = _without_angle(draft) if draft.inside is None else [_with_angle(draft)]
     return [
         Entry(entry.name, entry.address, entry.bare_name, entry.odd or in_group)
         for entry in found
@@ -175,16 +179,14 @@ def _without_angle(draft: _Draft) -> list[Entry]:
     text = _plain(draft.before)
     whole = _compact(text)
     odd = draft.odd or _is_broken(_trimmed(draft.before))
+    if "@" not in whole or whole.endswith('"'):
+        return [Entry(_phrase(draft.before), "", "", True)]
     if " " not in whole or whole.startswith('"'):
-        if whole.startswith('"') and not whole.rpartition('"')[2]:
-            return [Entry(_phrase(draft.before), "", "", True)]
         return [Entry(_comments(draft.before), whole, "", odd)]
     words = whole.split(" ")
     addresses = [word for word in words if "@" in word]
     if len(addresses) == len(words):
         return [Entry("", word, "", True) for word in words]
-    if not addresses:
-        return [Entry(_phrase(draft.before), "", "", True)]
     address = addresses[-1]
     words.remove(address)
     return [Entry(charset.decode_header(" ".join(words)).strip('"'), address.strip("'\""), "", True)]

@@ -1,10 +1,13 @@
-"""Which parts of a message are its text, and what that text is (RFC 2046 section 5.1, RFC 8621 section 4.1.4)."""
+"""Which parts of a message are its text, and what that text is.
+
+RFC 2046 section 5.1 says what multiparts mean, RFC 8621 section 4.1.4 which parts are the body.
+"""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from postroom.mail import charset, flowed, html, transfer, uuencode
+from postroom.mail import charset, flowed, html, invisible, transfer, uuencode
 from postroom.mail.structure import Part
 from postroom.mail.uuencode import EmbeddedFile
 
@@ -65,14 +68,12 @@ def read(raw: bytes, parts: Sequence[Part]) -> Body:
     """Decodes the text parts of a message and puts them together."""
     notes: dict[str, None] = {}
     files: list[EmbeddedFile] = []
-    segments: list[_Segment] = []
-    for index in text_parts(parts):
-        segments.append(_segment(raw, index, parts[index], files, notes))
+    segments = [_segment(raw, index, parts[index], files, notes) for index in text_parts(parts)]
     htmls = [segment.text for segment in segments if segment.is_html]
-    if any(html.has_hidden_text(markup) for markup in htmls):
+    texts, hidden = _texts(segments, parts)
+    if hidden:
         notes["hidden_text"] = None
-    text = "\n".join(_texts(segments, parts))
-    return Body(text, "\n".join(htmls) if htmls else None, tuple(files), tuple(notes))
+    return Body("\n".join(texts), "\n".join(htmls) if htmls else None, tuple(files), tuple(notes))
 
 
 def _segment(
@@ -92,7 +93,9 @@ def _segment(
     text, repaired = charset.decode(data, label)
     if repaired:
         notes["charset_repaired"] = None
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text, had_tags = invisible.without_tags(text.replace("\r\n", "\n").replace("\r", "\n"))
+    if had_tags:
+        notes["hidden_text"] = None
     if not is_html and part.parameters.parameters.get("format", "").lower() == "flowed":
         text = flowed.unflow(text, part.parameters.parameters.get("delsp", "").lower() == "yes")
     return _Segment(index, is_html, text)
@@ -103,22 +106,27 @@ def _meta_charset(data: bytes) -> str:
     return match[1].decode("ascii") if match else ""
 
 
-def _texts(segments: Sequence[_Segment], parts: Sequence[Part]) -> list[str]:
-    """The pieces of the whole text: plain ones, and HTML where no plain piece says the same."""
+def _texts(segments: Sequence[_Segment], parts: Sequence[Part]) -> tuple[list[str], bool]:
+    """The pieces of the whole text, and whether HTML hides some.
+
+    They are the plain pieces, and the HTML ones where no plain piece says the same.
+    """
     plain = [segment for segment in segments if not segment.is_html and segment.text.strip()]
     covered = {place for segment in plain for place in _alternatives(segment.index, parts)}
     texts: list[str] = []
+    hidden = False
     for segment in segments:
         if not segment.is_html:
             if segment.text.strip():
                 texts.append(segment.text)
-        elif not covered.intersection(_alternatives(segment.index, parts)):
-            text = html.to_text(segment.text).text
-            if text and not _is_said(text, texts):
-                texts.append(text)
-    if not texts and segments:
-        texts = [segments[0].text] if not segments[0].is_html else []
-    return texts
+        elif covered.intersection(_alternatives(segment.index, parts)):
+            hidden = hidden or html.has_hidden_text(segment.text)
+        else:
+            read = html.to_text(segment.text)
+            hidden = hidden or read.hidden
+            if read.text and not _is_said(read.text, texts):
+                texts.append(read.text)
+    return texts, hidden
 
 
 def _alternatives(index: int, parts: Sequence[Part]) -> set[int]:

@@ -1,12 +1,14 @@
 """Header blocks: bytes to fields (RFC 5322 section 2.2), read as programs in the wild write them."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from postroom.mail import charset
 from postroom.mail.message import Headers
 
 _FIELD = re.compile(rb"([!-9;-~]{1,255})[ \t]*:")
+_WHOLE_FIELD = re.compile(rb"([!-9;-~]{1,255})[ \t]*:([^\n]*+\n(?:[ \t]++[^\s][^\n]*+\n)*+)(?=[!-~\r\n])")
 _CERTAINLY_A_FIELD = re.compile(
     rb"(?:from|to|cc|bcc|subject|date|sender|received|references|precedence|status|list|"
     rb"[a-z0-9]+-[a-z0-9-]+)[ \t]*:",
@@ -14,6 +16,7 @@ _CERTAINLY_A_FIELD = re.compile(
 )
 _FOLD = re.compile(rb"\r*\n(?=[ \t])")
 _LINE_END = re.compile(rb"[\r\n]+")
+_EMPTY_LINES = (b"\n", b"\r\n")
 _LOOK_AHEAD_LINES = 5
 
 
@@ -24,14 +27,11 @@ class Block:
     fields: tuple[tuple[bytes, bytes], ...]
     body: int
     damaged: bool
-
-    def all(self, name: bytes) -> tuple[bytes, ...]:
-        """Every raw value, folds and all, of the field `name` (lower case)."""
-        return tuple(value for key, value in self.fields if key.lower() == name)
+    firsts: Mapping[bytes, bytes] = field(repr=False)
 
     def first(self, name: bytes) -> bytes:
-        """The first raw value of the field `name` (lower case); empty when there is none."""
-        return next(iter(self.all(name)), b"")
+        """The first raw value, folds and all, of the field `name` (lower case); empty when there is none."""
+        return self.firsts.get(name, b"")
 
 
 def read_block(raw: bytes, start: int, end: int) -> Block:
@@ -44,13 +44,17 @@ def read_block(raw: bytes, start: int, end: int) -> Block:
     damaged = False
     position = start
     while position < end:
+        if whole := _WHOLE_FIELD.match(raw, position, end):
+            spans.append((whole[1], whole.start(2), whole.end()))
+            position = whole.end()
+            continue
         after = raw.find(b"\n", position, end) + 1 or end
         line = raw[position:after]
-        if not line.strip(b"\r\n"):
-            return Block(_cut(raw, spans), after, damaged)
+        if line in _EMPTY_LINES or not line.strip(b"\r\n"):
+            return _block(raw, spans, after, damaged)
         if line[:1] in (b" ", b"\t") and spans:
             if not line.strip() and _text_follows(raw, after, end):
-                return Block(_cut(raw, spans), after, True)
+                return _block(raw, spans, after, damaged=True)
             spans[-1] = (spans[-1][0], spans[-1][1], after)
         elif match := _FIELD.match(line):
             spans.append((match[1], position + match.end(), after))
@@ -59,13 +63,14 @@ def read_block(raw: bytes, start: int, end: int) -> Block:
             if spans:
                 spans[-1] = (spans[-1][0], spans[-1][1], after)
         else:
-            return Block(_cut(raw, spans), position, True)
+            return _block(raw, spans, position, damaged=True)
         position = after
-    return Block(_cut(raw, spans), position, damaged)
+    return _block(raw, spans, position, damaged)
 
 
-def _cut(raw: bytes, spans: list[tuple[bytes, int, int]]) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((name, raw[start:end]) for name, start, end in spans)
+def _block(raw: bytes, spans: list[tuple[bytes, int, int]], body: int, damaged: bool) -> Block:
+    fields = tuple([(name, raw[start:end]) for name, start, end in spans])
+    return Block(fields, body, damaged, {name.lower(): value for name, value in reversed(fields)})
 
 
 def _text_follows(raw: bytes, position: int, end: int) -> bool:
@@ -89,9 +94,10 @@ def _fields_follow(raw: bytes, position: int, end: int) -> bool:
 
 def unfold(value: bytes) -> bytes:
     """A raw value as one line: folds undone (RFC 5322 section 2.2.3), other line ends become a space."""
+    value = value.strip(b" \t\r\n")
     if b"\n" in value or b"\r" in value:
-        value = _LINE_END.sub(b" ", _FOLD.sub(b"", value.rstrip(b"\r\n")))
-    return value.strip(b" \t")
+        value = _LINE_END.sub(b" ", _FOLD.sub(b"", value))
+    return value
 
 
 def to_text(block: Block, hint: str = "") -> Headers:

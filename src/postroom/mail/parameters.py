@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from postroom.mail import charset
@@ -15,6 +16,7 @@ _ESCAPE = re.compile(r'\\(["\\])')
 _SECTION = re.compile(r"(.+?)(?:\*(\d{1,3}))?(\*)?")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _LONGEST_VALUE = 65_536
+_LONGEST_REMEMBERED = 100
 _MOST_PARAMETERS = 100
 
 
@@ -26,9 +28,23 @@ class Parameterised:
     parameters: Mapping[str, str]
 
 
+_NONE = Parameterised("", MappingProxyType({}))
+
+
 def parse(text: str) -> Parameterised:
     """Reads one header value. Missing semicolons and quotes are forgiven; the first of doubles wins."""
-    text = text[:_LONGEST_VALUE]
+    if not text:
+        return _NONE
+    return _parse_short(text) if len(text) <= _LONGEST_REMEMBERED else _parse(text[:_LONGEST_VALUE])
+
+
+@lru_cache(maxsize=512)
+def _parse_short(text: str) -> Parameterised:
+    """The same few values stand in most mail, so what was read of them is remembered."""
+    return _parse(text)
+
+
+def _parse(text: str) -> Parameterised:
     main = _MAIN.match(text)
     position = main.end() if main else 0
     pairs: list[tuple[str, str]] = []
@@ -96,6 +112,8 @@ def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
             number = int(match[2] or 0)
             sections.setdefault(match[1], {}).setdefault(number, (value, bool(match[3])))
     joined = {name: charset.decode_header(value) for name, value in plain.items()}
+    if not sections:
+        return joined
     for name, numbered in sections.items():
         joined[name] = _decode_sections([numbered[number] for number in sorted(numbered)])
     return joined

@@ -1,7 +1,7 @@
 """Bytes of a message to a `Mail`: tolerant, bounded, linear (RFC 5322, RFC 2045 to 2049, RFC 6532)."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from postroom.mail import (
     address,
@@ -101,37 +101,51 @@ def _envelope(block: Block, most_recipients: int | None) -> Mail:
     """What the header fields say. Raises `TooMuch` over `most_recipients`; None: reads no more than fit."""
     hint = parameters.parse(structure.value(block, b"content-type")).parameters.get("charset", "")
     fields = headers.to_text(block, hint)
-    lists = _addresses(fields, most_recipients)
-    from_values = fields.all("from")
+    values = _by_name(fields)
+    lists = _addresses(values, most_recipients)
+    from_values = values.get("from", [])
     return Mail(
         headers=fields,
         message_id=message_ids.message_id(block.first(b"message-id")),
         in_reply_to=message_ids.in_reply_to(block.first(b"in-reply-to")),
         references=message_ids.references(block.first(b"references")),
-        subject=charset.decode_header(fields.get("subject")),
+        subject=charset.decode_header(values.get("subject", [""])[0]),
         author=address.parse_author(from_values) if sum(map(len, from_values)) < _LONGEST_ADDRESSES else None,
         from_=next(iter(lists["from"]), None),
-        reply_to=lists["reply-to"],
-        to=lists["to"],
-        cc=lists["cc"],
-        date=dates.parse(fields.get("date")),
+        reply_to=_addressed(lists["reply-to"]),
+        to=_addressed(lists["to"]),
+        cc=_addressed(lists["cc"]),
+        date=dates.parse(values.get("date", [""])[0]),
         text="",
         html=None,
-        notes=_header_notes(fields, block),
+        notes=_header_notes(values, block),
     )
 
 
-def _addresses(fields: Headers, most: int | None) -> dict[str, tuple[Address, ...]]:
+def _by_name(fields: Headers) -> dict[str, list[str]]:
+    """The values of each field by its name in lower case, in order."""
+    values: dict[str, list[str]] = {}
+    for name, value in fields.fields:
+        values.setdefault(name.lower(), []).append(value)
+    return values
+
+
+def _addresses(fields: Mapping[str, list[str]], most: int | None) -> dict[str, tuple[Address, ...]]:
     """The mailboxes of each address field; fields that occur twice are read one after the other."""
-    values = {name: fields.all(name) for name in _ADDRESS_FIELDS}
+    values = {name: fields.get(name, []) for name in _ADDRESS_FIELDS}
     if sum(len(value) for all_ in values.values() for value in all_) > _LONGEST_ADDRESSES:
         if most is not None:
             raise TooMuch("too_many_recipients")
-        values = {name: tuple(value[:10_000] for value in all_[:3]) for name, all_ in values.items()}
+        values = {name: [value[:10_000] for value in all_[:3]] for name, all_ in values.items()}
     lists = {name: tuple(_each(all_)) for name, all_ in values.items()}
     if most is not None and sum(len(lists[name]) for name in ("to", "cc", "bcc")) > most:
         raise TooMuch("too_many_recipients")
     return lists
+
+
+def _addressed(mailboxes: Sequence[Address]) -> tuple[Address, ...]:
+    """Those that have an address; "undisclosed recipients" and their like have none."""
+    return tuple(mailbox for mailbox in mailboxes if mailbox.address)
 
 
 def _each(values: Iterable[str]) -> Iterable[Address]:
@@ -139,10 +153,9 @@ def _each(values: Iterable[str]) -> Iterable[Address]:
         yield from address.parse_addresses(value)
 
 
-def _header_notes(fields: Headers, block: Block) -> tuple[str, ...]:
+def _header_notes(values: Mapping[str, list[str]], block: Block) -> tuple[str, ...]:
     notes = ["damaged_headers"] if block.damaged else []
-    names = [name for name in fields.names() if name in _ONCE]
-    if len(names) != len(set(names)):
+    if any(len(values.get(name, ())) > 1 for name in _ONCE):
         notes.append("duplicate_header")
     return tuple(notes)
 

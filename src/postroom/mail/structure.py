@@ -124,10 +124,22 @@ class _Walker:
     def _boundary(self, part: Part) -> bytes:
         """The boundary as told; for the root, where it never appears, the one that the body shows."""
         told = part.parameters.parameters.get("boundary", "").rstrip().encode("utf-8", "replace")
-        if told and (part.parent >= 0 or self.raw.find(b"--" + told, part.start) >= 0):
+        if told and (part.parent >= 0 or self._appears(told, part.start)):
             return told
         guess = _LIKELY_DELIMITER.search(self.raw, part.start, part.start + _GUESS_WITHIN)
         return guess[1] if guess else told
+
+    def _appears(self, boundary: bytes, start: int) -> bool:
+        """Whether a delimiter line of `boundary` follows; looked for without compiling a pattern."""
+        delimiter = b"--" + boundary
+        while (start := self.raw.find(delimiter, start)) >= 0:
+            rest = self.raw[start + len(delimiter) : start + len(delimiter) + _LONGEST_LINE].split(b"\n", 1)[
+                0
+            ]
+            if self.raw[start - 1 : start] == b"\n" and rest.strip() in (b"", b"--"):
+                return True
+            start += len(delimiter)
+        return False
 
     def delimiters(self, position: int) -> Iterator[tuple[int, int, int, bool]]:
         """Delimiter lines: where each starts and ends, the level of its multipart, whether it closes."""
@@ -215,4 +227,5 @@ def _content_type(written: str, default: str) -> str:
 
 def value(block: Block, name: bytes) -> str:
     """The first field `name` (lower case) as one line of text, not decoded."""
-    return charset.header_text(headers.unfold(block.first(name)))
+    written = block.first(name)
+    return charset.header_text(headers.unfold(written)) if written else ""

@@ -23,9 +23,9 @@ _NAMES = {
     "uuencode": "uuencode",
     "uue": "uuencode",
 }
-_NO_BASE64 = bytes(
-    set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
-)
+_BASE64_AND_LINE_ENDS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
+_MOST_FOREIGN = 0.1
+_NO_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _SOFT_BREAK_SPACES = re.compile(rb"=[ \t]+(?=\r?\n|\Z)")
 _SOFT_BREAK_CR = re.compile(rb"=\r(?!\n)")
 _PADDING = re.compile(rb"=+")
@@ -53,11 +53,28 @@ def name_of(encoding: str) -> str:
 
 
 def decode_base64(data: bytes) -> bytes:
-    """Foreign characters are skipped, missing padding is added, concatenated pieces are all read."""
-    sextets = data.translate(None, _NO_BASE64)
-    if b"=" not in sextets.rstrip(b"="):
-        return _piece(sextets.rstrip(b"="))
-    return b"".join(_piece(piece) for piece in _PADDING.split(sextets) if piece)
+    """Foreign characters are skipped, missing padding is added, concatenated pieces are all read.
+
+    Prose that only claims to be base64 comes back as it is.
+    """
+    foreign = len(data.translate(None, _BASE64_AND_LINE_ENDS))
+    if foreign > len(data) * _MOST_FOREIGN:
+        return data
+    first, padding, rest = data.partition(b"=")
+    content = _piece(first.translate(None, _NO_BASE64))
+    if not padding or not rest.strip(b"= \t\r\n"):
+        return content
+    return content + _pieces_after(rest)
+
+
+def _pieces_after(rest: bytes) -> bytes:
+    """What follows padding: pieces that were encoded one by one, not words that follow by chance."""
+    pieces = []
+    for piece in _PADDING.split(rest.translate(None, b" \t\r\n")):
+        if len(piece) % 4 == 1 or piece.translate(None, _BASE64_AND_LINE_ENDS):
+            break
+        pieces.append(_piece(piece))
+    return b"".join(pieces)
 
 
 def _piece(sextets: bytes) -> bytes:
