@@ -365,3 +365,21 @@ def migrate() -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     asyncio.run(run(database_url(settings)))
     typer.echo("the database is up to date")
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Stay up for playing, until Ctrl-C.")] = False,
+) -> None:
+    """Hold a whole conversation on this machine: a mail server, the service, a correspondent."""
+    try:
+        from postroom.demo import DemoFailed, run_demo
+    except ImportError:
+        _fail("the demo needs more libraries: pip install 'postroom[sandbox]'")
+    console = Console()
+    try:
+        asyncio.run(run_demo(keep=keep, console=console))
+    except DemoFailed as exc:
+        _fail(str(exc))
+    except KeyboardInterrupt:
+        console.print("stopped")

@@ -15,9 +15,10 @@ from postroom.core.model import (
     TrustLevel,
     new_id,
 )
-from postroom.mail import automatic, parse, quote, report, thread
+from postroom.mail import automatic, parse, quote, thread
 from postroom.mail.authresults import trust
 from postroom.mail.message import AttachedFile, Mail
+from postroom.mail.report import Report, parse_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Reading:
     message: Message
     cited: tuple[str, ...]
     own_hop: bool = False
-    report: report.Report | None = None
+    report: Report | None = None
     fault: str = ""
 
 
@@ -64,10 +65,7 @@ def read(
     except parse.OverCaps as exc:
         return _unreadable(site_id, arrived, exc.envelope, f"over_caps_{exc.reason}", now)
     except Exception:  # noqa: BLE001 - poison must not block the mailbox; its bytes are kept
-        return _unreadable(site_id, arrived, _EMPTY, "unreadable", now)
-
-
-_EMPTY = parse.parse_headers(b"\r\n")
+        return _unreadable(site_id, arrived, parse.parse_headers(b"\r\n"), "unreadable", now)
 
 
 def _reading(
@@ -89,7 +87,7 @@ def _reading(
         message,
         cited=thread.cited_ids(mail),
         own_hop=thread.has_own_hop(mail, secret, site_id),
-        report=report.parse_report(mail) if sign else None,
+        report=parse_report(mail) if sign else None,
     )
 
 
