@@ -90,6 +90,8 @@ class SmtpDialler:
 
 async def log_in(connection: SmtpConnection, login: Login) -> None:
     """AUTH with a mechanism that both sides know (RFC 4954). Raises `MailServerError`."""
+    if any(ch in login.username + login.secret for ch in "\0\r\n\x01"):
+        raise MailServerError(ServerCode.AUTH_FAILED, "user name or password hold control characters")
     offered = connection.extensions.get("AUTH", "").split()
     ways = {
         "password": {"PLAIN": _plain, "LOGIN": _login},
