@@ -72,10 +72,22 @@ def _holds_message(file: AttachedFile) -> bool:
 
 
 def _id_in(text: str) -> str:
-    """The Message-ID of the innermost message that `text` holds: a report returned in a report is passed."""
-    start = max((match.start() for match in _NESTED.finditer(text)), default=0)
+    """The Message-ID of the message that `text` holds; of a report that was returned, of its message."""
+    text = text.replace("\r\n", "\n")
+    start = 0
+    while "multipart/report" in text[start : _header_end(text, start)].lower():
+        nested = _NESTED.search(text, _header_end(text, start))
+        if nested is None:
+            break
+        start = _header_end(text, nested.start())
     found = _MESSAGE_ID.search(text, start) or _MESSAGE_ID.search(text)
     return (found[1] or found[2] or "") if found else ""
+
+
+def _header_end(text: str, start: int) -> int:
+    """Where the blank line below the header that begins at `start` ends."""
+    end = text.find("\n\n", start)
+    return len(text) if end < 0 else end + 2
 
 
 def recipients_of(header: str) -> tuple[str, ...]:

@@ -165,6 +165,25 @@ def test_a_report_that_lost_its_type_is_known_by_its_parts_and_sender() -> None:
     assert classify(person) is None
 
 
+def test_a_report_part_under_an_empty_return_path_is_a_report() -> None:
+    parts = (part("message/delivery-status", "Final-Recipient: rfc822; bob@example.com\n"),)
+    verdict = classify(mail(("Return-Path", "<>"), attachments=parts))
+    assert verdict is not None
+    assert (verdict.kind, verdict.reason) == ("report", "report_part")
+
+
+def test_a_name_like_a_daemon_at_a_persons_address_is_a_person() -> None:
+    assert classify(mail(sender='"Mailer-Daemon Fan" <ada@example.org>')) is None
+
+
+def test_an_automatic_subject_on_an_answer_needs_no_known_words() -> None:
+    answer = mail(subject="Automatic reply: Hours", text="…", in_reply_to=("ours@example.net",))
+    verdict = classify(answer)
+    assert verdict is not None
+    assert verdict.kind == "vacation"
+    assert classify(mail(subject="Automatic reply: Hours", text="…")) is None
+
+
 def test_a_bounce_without_any_header_is_known_by_its_words() -> None:
     text = "Your message did not reach the following recipient(s):\nbob@example.com 550 5.1.1 gone"
     verdict = classify(mail(subject="Undeliverable: Opening hours", text=text))

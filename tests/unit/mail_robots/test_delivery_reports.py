@@ -122,6 +122,8 @@ def test_a_pipe_is_replaced_by_the_address_in_the_text() -> None:
         ("Status: 5.0.0\nDiagnostic-Code: smtp; 550 5.7.26 DMARC", "5.7.26"),
         ("Status: 5.0.0\nDiagnostic-Code: smtp; 421 4.4.2 dropped", "5.0.0"),
         ("Status: nonsense", "5.0.0"),
+        ("Diagnostic-Code: smtp; 250 2.1.5 ok, then 550 no such user", "5.1.1"),
+        ("Diagnostic-Code: smtp; 501 5.0.0 no; in the queue too long", "5.0.0"),
         ("Diagnostic-Code: smtp; connect to mx[192.0.2.5]:25: Connection timed out", "4.4.7"),
     ],
 )
@@ -372,13 +374,42 @@ def test_the_message_returned_is_named_by_what_the_report_cites_at_last() -> Non
     assert report.returned_message_id == "ours.4@example.net"
 
 
+def test_a_delay_is_temporary_whatever_its_status() -> None:
+    report = report_of("Final-Recipient: rfc822;bob@example.com\nAction: delayed\nStatus: 5.0.0\n")
+    assert report.recipients[0].temporary
+
+
+def test_a_delay_that_ended_in_failure_is_a_failure() -> None:
+    report = plain(
+        "Your message has been delayed and could not be delivered. This is a permanent error.\n\n"
+        "  bob@example.com\n    550 5.1.1 unknown\n"
+    )
+    assert said(report) == [("bob@example.com", "failed", "5.1.1", False)]
+
+
+def test_the_first_sender_is_no_failed_recipient() -> None:
+    report = plain("desk@example.net,\n\nyour message to bob@example.com failed: 550 5.1.1 unknown.\n")
+    assert [r.address for r in report.recipients] == ["bob@example.com"]
+
+
 def test_a_report_within_a_report_names_the_innermost_message() -> None:
     inner = (
-        "Message-ID: <bounce@mx.example.org>\nContent-Type: multipart/report; boundary=b\n\n--b\n"
+        "Message-ID: <bounce.2@mx.example.org>\nContent-Type: multipart/report; boundary=a\n\n--a\n"
+        "Content-Type: message/rfc822\n\nMessage-ID: <bounce.1@mx.example.org>\n"
+        "Content-Type: multipart/report; boundary=b\n\n--b\n"
         "Content-Type: message/rfc822\n\nMessage-ID: <ours.5@example.net>\nSubject: Hi\n\nHi\n"
     )
     status = "Final-Recipient: rfc822;bob@example.com\nAction: failed\nStatus: 5.1.1\n"
     assert report_of(status, returned=inner).returned_message_id == "ours.5@example.net"
+
+
+def test_a_returned_mail_that_carried_another_names_itself() -> None:
+    outer = (
+        "Message-ID: <ours.6@example.net>\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+        "Content-Type: message/rfc822\r\n\r\nMessage-ID: <carried@example.org>\r\n\r\nHi\r\n"
+    )
+    status = "Final-Recipient: rfc822;bob@example.com\nAction: failed\nStatus: 5.1.1\n"
+    assert report_of(status, returned=outer).returned_message_id == "ours.6@example.net"
 
 
 def test_a_person_who_quotes_a_bounce_reports_nothing() -> None:

@@ -60,6 +60,13 @@ def test_d2_without_an_id_from_date_subject_and_text_decide() -> None:
         assert identity_key(other) != identity_key(nameless)
 
 
+def test_d2_fields_do_not_run_into_one_another() -> None:
+    nameless = replace(MAIL, message_id="", date=None)
+    one = replace(nameless, subject="ada@example.org", from_=None)
+    two = replace(nameless, subject="", from_=Address("", "ada@example.org"))
+    assert identity_key(one) != identity_key(two)
+
+
 def test_mail_without_text_is_told_apart_by_its_files() -> None:
     def scan(content: bytes) -> Mail:
         file = AttachedFile(0, "scan.pdf", "application/pdf", "attachment", "", content)
