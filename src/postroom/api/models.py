@@ -87,7 +87,7 @@ class CheckRequest(Request):
     use_saved_credentials: bool = True
     email: Line | None = None
     username: Line | None = None
-    password: Annotated[Text, Field(min_length=1, max_length=65_536, repr=False)] | None = None
+    password: Annotated[Text | None, Field(min_length=1, max_length=65_536, repr=False)] = None
     incoming_server: Host | None = None
     incoming_port: Port | None = None
     incoming_security: Literal["tls", "starttls"] | None = None

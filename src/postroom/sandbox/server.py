@@ -83,5 +83,6 @@ class _Authenticator:
     ) -> AuthResult:
         """Whether the login is good."""
         del server, session, envelope, mechanism
-        good = isinstance(data, LoginPassword) and data.password == self._password and b"@" in data.login
-        return AuthResult(success=good)
+        if not isinstance(data, LoginPassword) or data.password != self._password or b"@" not in data.login:
+            return AuthResult(success=False, handled=False)
+        return AuthResult(success=True, auth_data=data.login)

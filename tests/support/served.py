@@ -1,0 +1,119 @@
+"""`postroom serve` as a process of its own, as a user runs it, on a free port."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+ADMIN_KEY = "admin-key-for-the-tests-0123456789"
+PATIENCE = 20.0
+
+
+@dataclass(slots=True)
+class Served:
+    """A running service: its URL, its process, and where its log and data are."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    data: Path
+
+    def client(self, key: str | None = ADMIN_KEY) -> httpx2.Client:
+        """An HTTP client that shows this key."""
+        headers = {"x-api-key": key} if key else {}
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=30)
+
+    def stop(self) -> int:
+        """End it as a service manager does; gives the exit code."""
+        self.process.terminate()
+        return self.process.wait(30)
+
+    def kill(self) -> None:
+        """End it without warning."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def log_text(self) -> str:
+        """Everything it has logged."""
+        return self.log.read_text(errors="replace")
+
+
+def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a fresh user, with what is given."""
+    ours = ("EMAIL_", "POSTROOM_", "ENABLED_")
+    return {**{k: v for k, v in os.environ.items() if not k.startswith(ours)}, **extra}
+
+
+@contextmanager
+def served(folder: Path, extra: Mapping[str, str] | None = None, *, ready: bool = True) -> Iterator[Served]:
+    """Start the service in the folder (its data in `folder/data`) and end it afterwards.
+
+    With `ready` it is given once /readyz says so, else once it listens.
+    """
+    service = start(folder, extra, ready=ready)
+    try:
+        yield service
+    finally:
+        if service.process.poll() is None:
+            service.kill()
+
+
+def start(folder: Path, extra: Mapping[str, str] | None = None, *, ready: bool = True) -> Served:
+    """Start it; the caller ends it."""
+    defaults = {
+        "POSTROOM_PORT": "0",
+        "POSTROOM_DATA_DIR": str(folder / "data"),
+        "POSTROOM_API_KEY": ADMIN_KEY,
+        "POSTROOM_LOG_FORMAT": "json",
+    }
+    number = len(list(folder.glob("serve-*.log")))
+    log = folder / f"serve-{number}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "postroom", "serve"],
+            env=clean_environment({**defaults, **(extra or {})}),
+            cwd=folder,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+        )
+    service = Served("", process, log, folder / "data")
+    try:
+        service.url = _url(service)
+        if ready:
+            eventually(lambda: httpx2.get(f"{service.url}/readyz").status_code == 200)
+    except BaseException:
+        service.kill()
+        raise
+    return service
+
+
+def _url(service: Served) -> str:
+    def listening() -> dict[str, Any] | None:
+        if service.process.poll() is not None:
+            raise AssertionError(f"serve ended with {service.process.returncode}:\n{service.log_text()}")
+        entries = (json.loads(line) for line in service.log_text().splitlines() if line.startswith("{"))
+        return next((e for e in entries if e.get("event") == "api.listening"), None)
+
+    entry = eventually(listening)
+    assert entry is not None
+    return f"http://{entry['host']}:{entry['port']}"
+
+
+def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """The first true value of the condition; fails when it does not come in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"did not come true within {seconds:.0f} s"
+        time.sleep(0.02)  # the pause between two looks at another process
