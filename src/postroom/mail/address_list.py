@@ -84,6 +84,11 @@ def split(value: str) -> tuple[Entry, ...]:
         if token.kind != "special":
             draft.add(token)
         elif token.text == "<":
+            if draft.closed:
+                entries.extend(
+                    _finish(_Draft(draft.before, draft.inside, [], closed=True, odd=True), in_group)
+                )
+                draft = _Draft(draft.after, odd=True)
             _open_angle(draft)
         elif token.text == ">":
             _close_angle(draft)
@@ -134,7 +139,7 @@ def _open_angle(draft: _Draft) -> None:
         draft.inside = []
         return
     draft.odd = True
-    if draft.closed or any(token.kind != "space" for token in draft.inside):
+    if any(token.kind != "space" for token in draft.inside):
         draft.add(_Token("other", "<"))
 
 
@@ -154,7 +159,7 @@ def _has_address(draft: _Draft) -> bool:
 
 
 def _finish(draft: _Draft, in_group: bool) -> list[Entry]:
-    found = _without_angle(draft) if draft.inside is None else [_with_angle(draft)]
+    found = [_with_angle(draft)] if _trimmed(draft.inside or []) else _without_angle(draft)
     return [
         Entry(entry.name, entry.address, entry.bare_name, entry.odd or in_group)
         for entry in found
@@ -167,6 +172,8 @@ def _with_angle(draft: _Draft) -> Entry:
     address = _compact(_plain(inside))
     odd = draft.odd or not draft.closed or _is_broken(inside) or _is_broken(draft.before)
     odd = odd or any(token.kind not in {"space", "comment"} for token in draft.after)
+    if address.endswith(";") and ":" in address:
+        return Entry(address.partition(":")[0], "", "", odd=True)
     if address.startswith("@") and ":" in address:
         address = address.rpartition(":")[2]
     name = _phrase(draft.before) or _phrase(draft.after) or _comments(draft.before + draft.after)
@@ -178,7 +185,7 @@ def _without_angle(draft: _Draft) -> list[Entry]:
     """`addr`, `addr (name)`, and what should have had brackets: `name addr`, `addr addr`."""
     text = _plain(draft.before)
     whole = _compact(text)
-    odd = draft.odd or _is_broken(_trimmed(draft.before))
+    odd = draft.odd or draft.inside is not None or _is_broken(_trimmed(draft.before))
     if "@" not in whole or whole.endswith('"'):
         return [Entry(_phrase(draft.before), "", "", True)]
     if " " not in whole or whole.startswith('"'):

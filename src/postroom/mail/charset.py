@@ -3,6 +3,7 @@
 import binascii
 import re
 
+from postroom.mail import charset_guess
 from postroom.mail.charset_labels import codec_of
 
 _SINGLE_BYTE_WEST = frozenset({"us-ascii", "cp1252"})
@@ -12,6 +13,7 @@ _UTF8_THREE = re.compile(rb"[\xe1-\xef][\x80-\xbf]{2}")
 _EAST_ASIAN = frozenset(
     {"gb18030", "big5hkscs", "cp950", "cp949", "cp932", "euc_jp", "johab", "euc_jis_2004"}
 )
+_C1 = re.compile("[\x80-\x9f]")
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -104,14 +106,22 @@ def _marked(data: bytes, codec: str) -> tuple[str, bool]:
 def _decode_west(data: bytes, codec: str) -> tuple[str, bool]:
     """Western or no label at all: text that is valid UTF-8 is UTF-8, whatever the label says."""
     try:
-        return data.decode("utf-8"), True
+        return _without_c1(data.decode("utf-8")), True
     except UnicodeError:
-        return _cp1252(data), codec == "us-ascii"
+        pass
+    if codec == "us-ascii" and (guessed := charset_guess.guess(data)) != "cp1252":
+        return _forced(data, guessed), True
+    return _cp1252(data), codec == "us-ascii"
+
+
+def _without_c1(text: str) -> str:
+    """Controls that nobody types are characters of Windows-1252 which were encoded as UTF-8 once more."""
+    return _C1.sub(lambda found: _WINDOWS_1252[ord(found[0]) - 128], text) if _C1.search(text) else text
 
 
 def _decode_utf8(data: bytes) -> tuple[str, bool]:
     try:
-        return data.decode("utf-8"), False
+        return _without_c1(data.decode("utf-8")), False
     except UnicodeError:
         pass
     if _UTF8_SEQUENCE.search(data):

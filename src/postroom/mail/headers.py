@@ -58,6 +58,8 @@ def read_block(raw: bytes, start: int, end: int) -> Block:
             spans[-1] = (spans[-1][0], spans[-1][1], after)
         elif match := _FIELD.match(line):
             spans.append((match[1], position + match.end(), after))
+        elif not spans and (match := _FIELD.match(raw, position + _indent(line), after)):
+            spans.append((match[1], match.end(), after))
         elif not line.startswith(b"--") and _fields_follow(raw, after, end):
             damaged = True
             if spans:
@@ -71,6 +73,10 @@ def read_block(raw: bytes, start: int, end: int) -> Block:
 def _block(raw: bytes, spans: list[tuple[bytes, int, int]], body: int, damaged: bool) -> Block:
     fields = tuple([(name, raw[start:end]) for name, start, end in spans])
     return Block(fields, body, damaged, {name.lower(): value for name, value in reversed(fields)})
+
+
+def _indent(line: bytes) -> int:
+    return len(line) - len(line.lstrip(b" \t"))
 
 
 def _text_follows(raw: bytes, position: int, end: int) -> bool:

@@ -24,7 +24,10 @@ _NAMES = {
     "uue": "uuencode",
 }
 _BASE64_AND_LINE_ENDS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
+_BASE64_AND_SPACES = _BASE64_AND_LINE_ENDS + b" \t"
+_SAMPLE = 4_096
 _MOST_FOREIGN = 0.1
+_FEWEST_WORDS = 3
 _NO_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _SOFT_BREAK_SPACES = re.compile(rb"=[ \t]+(?=\r?\n|\Z)")
 _SOFT_BREAK_CR = re.compile(rb"=\r(?!\n)")
@@ -57,14 +60,21 @@ def decode_base64(data: bytes) -> bytes:
 
     Prose that only claims to be base64 comes back as it is.
     """
-    foreign = len(data.translate(None, _BASE64_AND_LINE_ENDS))
-    if foreign > len(data) * _MOST_FOREIGN:
+    if _is_prose(data):
         return data
     first, padding, rest = data.partition(b"=")
     content = _piece(first.translate(None, _NO_BASE64))
     if not padding or not rest.strip(b"= \t\r\n"):
         return content
     return content + _pieces_after(rest)
+
+
+def _is_prose(data: bytes) -> bool:
+    """Several words on its lines, or signs that base64 does not know: judged by the beginning."""
+    sample = data[:_SAMPLE].strip()
+    words, lines = len(sample.split()), sample.count(b"\n") + 1
+    foreign = len(sample.translate(None, _BASE64_AND_SPACES))
+    return words > lines + _FEWEST_WORDS or foreign > len(sample) * _MOST_FOREIGN
 
 
 def _pieces_after(rest: bytes) -> bytes:
