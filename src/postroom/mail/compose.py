@@ -5,8 +5,8 @@ and has at most 998 octets, and the same draft always gives the same bytes.
 
 `text/plain` is the text as written, to the byte: long lines are never broken, a transfer encoding carries
 them. It is declared format=flowed (RFC 3676) whenever that reads the same, which is unless a line begins
-with a space or "From ", or ends in a space (Markdown's hard line break), as flowed text would have to
-change those lines. The signature separator "-- " is no obstacle (RFC 3676 section 4.3).
+with a space or "From ", or ends in a space (Markdown's hard line break), or quotes without a space after
+">", as flowed text would have to change those lines. The separator "-- " is no obstacle (section 4.3).
 
 No `EmailMessage`: its folding encodes long message ids, loses runs of spaces and takes several times as long.
 """
@@ -74,7 +74,7 @@ _CONTENT_TYPE = re.compile(rf"({_NAME}/{_NAME})((?:{_PARAMETER.pattern})*)")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _NOT_7BIT = re.compile(rb"[^\t\r\n -~]|^[^\n]{80}|[ \t]\r$|^From ", re.MULTILINE)
 _QUOTED_AS_IT_IS = bytes({9, 10, 13, *range(32, 127)} - {ord("=")})
-_CHANGED_BY_FLOWED = re.compile(r"^(?: |From )|(?<!^--) $", re.MULTILINE)
+_CHANGED_BY_FLOWED = re.compile(r"^(?: |From |>+[^> \n])|(?<!^--) $", re.MULTILINE)
 _BARE = re.compile(rb"\r\n|\r|\n")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),

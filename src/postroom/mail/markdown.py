@@ -18,9 +18,10 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
 from postroom.mail.compose import clean_text, one_line, quoted_text
+from postroom.mail.html import to_text
 from postroom.mail.sanitise import clean_html
 
-_LONGEST = 200_000  # characters that are read as Markdown; hostile ones take 2 s for every 100,000
+_LONGEST = 100_000  # characters that are read as Markdown; hostile ones take 2 s
 _ALLOWED_LINK = re.compile(r"https?://|mailto:", re.IGNORECASE)
 _URL = re.compile(r"https?://[\w\-.~:/?#\[\]@!$&'()*+,;=%]{1,2000}", re.IGNORECASE)
 _NOT_THE_END = re.compile(r"[.,;:!?'*_~]+$")
@@ -92,16 +93,14 @@ def html_body(html: str) -> Body:
 
     Raises `ComposeError` for HTML that is too long or too deep (`sanitise.clean_html`).
     """
-    from postroom.mail.html import to_text
-
     fragment = clean_html(clean_text(html))
-    return Body(to_text(fragment), _PAGE.format(fragment))
+    return Body(to_text(fragment).text, _PAGE.format(fragment))
 
 
 def to_html(text: str) -> str:
     """Markdown as a whole HTML page for mail: CommonMark, tables, ~~struck~~ text and bare http(s) links.
 
-    HTML in `text` is shown, never meant. Text over 200,000 characters is shown as it is written.
+    HTML in `text` is shown, never meant. Text over 100,000 characters is shown as it is written.
     """
     return _PAGE.format(_answer_html(text))
 
@@ -141,7 +140,7 @@ class _MailMarkdown(MarkdownIt):
 
 @cache
 def _markdown() -> MarkdownIt:
-    options = {"html": False, "breaks": True, "maxNesting": 100}
+    options = {"html": False, "breaks": True, "maxNesting": 40}
     markdown = _MailMarkdown("commonmark", options).enable(["table", "strikethrough"])
     markdown.core.ruler.push("mail_links", _add_links)
     return markdown

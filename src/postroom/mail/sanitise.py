@@ -14,13 +14,18 @@ _DEEPEST = 400  # elements; the inliner's stack ends somewhere beyond 5,000
 _MOST_MATCHES = 5_000_000  # style rules times elements
 _MOST_COPIES = 1_000_000  # an open <b> is repeated in every paragraph that follows (HTML 13.2.4.3)
 
-_RAW_TEXT = "script|style|title|textarea|xmp|iframe|noembed|noframes|noscript|template|plaintext"
 _UNREAD = re.compile(
-    rf"<!--.*?(?:-->|\Z)|<[!?][^>]*>|</[^a-z][^>]*>|<({_RAW_TEXT})\b(?:.*?</\1[^>]*>|.*)",
-    re.IGNORECASE | re.DOTALL,
+    r"<(?:!--|[!?]|/(?![a-z])"
+    r"|(script|style|title|textarea|xmp|iframe|noembed|noframes|noscript|template|plaintext)(?![^\s/>]))",
+    re.IGNORECASE | re.ASCII,
 )
-_STYLE = re.compile(r"<style\b[^>]*>(.*?)</style", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"<(/?)([a-z][^\s/>]*)(?:[^<>\"']++|\"[^\"]*+\"|'[^']*+'|[\"'])*+>", re.IGNORECASE)
+_TAG = re.compile(  # HTML 13.2.5.6 to 13.2.5.39; it always matches, so one pass reads everything
+    r"""<(/?)([a-z][^\s/>]*+)
+    (?:[\s/]++
+      |=?[^\s/>=]++(?:\s*+=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^\s>"'][^\s>]*+)?)?
+      |=)*+(?:>|\Z)""",
+    re.IGNORECASE | re.ASCII | re.VERBOSE,
+)
 _SELF_CLOSING = re.compile(
     "area|base|br|col|colgroup|dd|dt|embed|hr|img|input|li|link|meta|option|p|source|tbody|td|tfoot|th|thead|track"
     "|tr|wbr"
@@ -71,8 +76,7 @@ def clean_html(html: str) -> str:
     """
     if len(html) > _LONGEST:
         raise ComposeError("html", f"is longer than {_LONGEST:,} characters")
-    css = "\n".join(_STYLE.findall(html))
-    html = _UNREAD.sub(" ", html)
+    html, css = _without_unread(html.replace("\v", " "))  # no white space in HTML, but in patterns
     tags = _count_tags(html)
     html = _cleaner().clean(html)
     if css:
@@ -82,6 +86,34 @@ def clean_html(html: str) -> str:
     return html.strip()
 
 
+def _without_unread(html: str) -> tuple[str, str]:
+    """`html` without comments and without elements whose content is no HTML, and the style sheets in it."""
+    pieces: list[str] = []
+    sheets: list[str] = []
+    position = 0
+    for opening in _UNREAD.finditer(html):
+        if opening.start() < position:
+            continue
+        pieces.append(html[position : opening.start()])
+        name = (opening[1] or "").lower()
+        position = _end_of_element(html, name, opening.end()) if name else _end_of_comment(html, opening)
+        if name == "style":
+            sheets.append(html[opening.end() : position].partition(">")[2].rpartition("</")[0])
+    return " ".join([*pieces, html[position:]]), "\n".join(sheets)
+
+
+def _end_of_comment(html: str, opening: re.Match[str]) -> int:
+    mark, start = ("-->", opening.start() + len("<!")) if opening[0] == "<!--" else (">", opening.end())
+    end = html.find(mark, start)
+    return len(html) if end < 0 else end + len(mark)
+
+
+def _end_of_element(html: str, name: str, start: int) -> int:
+    """Where the raw text element `name` ends (HTML 13.2.5); one that is never closed takes all the rest."""
+    closing = re.compile(rf"</{name}(?:[\s/][^>]*)?>", re.IGNORECASE).search(html, start)
+    return closing.end() if closing else len(html)
+
+
 def _count_tags(html: str) -> int:
     """How many tags `html` has; raises `ComposeError` when a parser would build too much from them.
 
@@ -89,8 +121,9 @@ def _count_tags(html: str) -> int:
     """
     tags = depth = deepest = formatting = 0
     open_tags: Counter[str] = Counter()
-    for closing, name in _TAG.findall(html.lower()):
+    for closing, name in _TAG.findall(html):
         tags += 1
+        name = name.lower()
         if _SELF_CLOSING.fullmatch(name) or (closing and not open_tags[name]):
             continue
         step = -1 if closing else 1

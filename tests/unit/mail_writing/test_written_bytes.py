@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from postroom.mail.compose import (
     AUTOMATIC_NOTICE,
@@ -13,6 +15,7 @@ from postroom.mail.compose import (
     compose,
     normalise_lines,
 )
+from postroom.mail.flowed import unflow
 from postroom.mail.message import Address
 from tests.unit.mail_writing.readers import (
     ANN,
@@ -106,10 +109,21 @@ def test_text_is_declared_flowed_when_that_reads_the_same(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["hard  \nbreak", "- a\n  - b", "    code", "From me", "> q ", "x\n ", "--- \nx"]
+    "text", ["hard  \nbreak", "- a\n  - b", "    code", "From me", "> q ", "x\n ", "--- \nx", ">tight"]
 )
 def test_text_is_not_declared_flowed_when_that_would_change_it(text: str) -> None:
     assert _plain_type(text) is None
+
+
+_flow_lines = st.lists(
+    st.text(alphabet="> -a", max_size=6) | st.sampled_from(["-- ", "> -- ", "From x", ""]), max_size=6
+)
+
+
+@given(_flow_lines.map("\n".join))
+def test_what_is_declared_flowed_reads_the_same_in_flowed_readers(text: str) -> None:
+    if _plain_type(text) == "flowed":
+        assert unflow(text) == text
 
 
 def test_short_ascii_text_stays_readable_on_the_wire() -> None:
