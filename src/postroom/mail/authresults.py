@@ -71,6 +71,11 @@ PROVIDERS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("mail.ru",), ("mxs.mail.ru",)),
     (("yandex.ru", "yandex.com", "yandex.net"), ("*.mail.yandex.net", "*.yandex.net")),
     (("posteo.de",), ("posteo.de",)),
+    (("migadu.com",), ("*.migadu.com",)),
+    (("infomaniak.com", "infomaniak.ch"), ("mx.infomaniak.com",)),
+    (("mail.de",), ("*.mail.de",)),
+    (("riseup.net",), ("*.riseup.net",)),
+    (("disroot.org",), ("disroot.org",)),
 )
 """Suffixes of the incoming server's host name, and whose fields its mailboxes carry on top."""
 
@@ -124,11 +129,30 @@ def _domain(address: str) -> str:
         return domain
 
 
+_SENDERS_FIELDS = (
+    "received",
+    "dkim-signature",
+    "from",
+    "to",
+    "cc",
+    "subject",
+    "date",
+    "message-id",
+    "mime-version",
+    "content-type",
+    "sender",
+    "reply-to",
+    "in-reply-to",
+    "references",
+)
+
+
 def _believed_fields(mail: Mail, authserv_ids: Collection[str]) -> list[FieldResults]:
     """The fields of the trusted server at the top of the message.
 
     Some servers write one field a method, so those that follow one another count together. A foreign
-    field or, once one was read, a Received field ends them: what lies below came with the message.
+    field ends them, and once one was read so does Received or what a sender writes: what lies below
+    came with the message.
     """
     believed: list[FieldResults] = []
     for name, value in mail.headers.fields:
@@ -138,7 +162,7 @@ def _believed_fields(mail: Mail, authserv_ids: Collection[str]) -> list[FieldRes
             if not is_trusted(field.authserv_id, authserv_ids):
                 break
             believed.append(field)
-        elif believed and lowered == "received":
+        elif believed and lowered in _SENDERS_FIELDS:
             break
     return believed
 

@@ -219,13 +219,14 @@ def _robot_address(signs: _Signs) -> Automatic | None:
 def _by_words(signs: _Signs) -> Automatic | None:
     """Subject and text, which only count together; the last resort for mail without header signs."""
     mail = signs.mail
-    away = words.tells_absence(mail.text)
-    if words.names_automatic_reply(mail.subject) and (away or _cites(mail)):
+    if words.names_automatic_reply(mail.subject) and (_cites(mail) or words.tells_absence(mail.text)):
         return Automatic("vacation", "reply_words")
-    if words.names_absence_of(mail.subject) and away and _cites(mail):
+    if words.names_absence_of(mail.subject) and _cites(mail) and words.tells_absence(mail.text):
         return Automatic("vacation", "absence_words")
     if words.names_receipt(mail.subject, mail.text):
         return Automatic("disposition", "receipt_words")
+    if words.names_aggregate_report(mail.subject) and mail.attachments:
+        return Automatic("automatic", "aggregate_report")
     returned = any(file.content_type.startswith("message/") for file in mail.attachments)
     if words.names_complaint(mail.subject) and returned:
         return Automatic("complaint", "complaint_words")

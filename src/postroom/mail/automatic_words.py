@@ -190,3 +190,11 @@ _COMPLAINT_SUBJECT = re.compile(
 def names_complaint(subject: str) -> bool:
     """Whether `subject` is one under which providers send complaints."""
     return _COMPLAINT_SUBJECT.search(_folded(subject)) is not None
+
+
+_AGGREGATE_SUBJECT = re.compile(r"(?:\[[^\]]{1,20}\] )?report domain: ?\S{1,255} submitter: ?\S")
+
+
+def names_aggregate_report(subject: str) -> bool:
+    """Whether `subject` is that of an aggregate report of DMARC (RFC 7489 section 7.2.1.1) or TLSRPT."""
+    return _AGGREGATE_SUBJECT.match(_folded(subject)) is not None

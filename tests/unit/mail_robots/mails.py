@@ -3,6 +3,7 @@
 from email.utils import getaddresses
 
 from postroom.mail.message import Address, AttachedFile, Headers, Mail
+from postroom.mail.report import Report
 
 
 def mail(
@@ -45,3 +46,8 @@ def _addresses(value: str) -> tuple[Address, ...]:
 def part(content_type: str, content: str, filename: str = "") -> AttachedFile:
     """An attached part of that type."""
     return AttachedFile(0, filename, content_type, "", "", content.encode())
+
+
+def said(report: Report) -> list[tuple[str, str, str, bool]]:
+    """Address, action, status and whether it passes, of each recipient."""
+    return [(r.address, r.action, r.status, r.temporary) for r in report.recipients]

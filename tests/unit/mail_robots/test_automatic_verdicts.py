@@ -205,3 +205,11 @@ def test_an_old_complaint_is_known_by_subject_and_the_mail_it_returns() -> None:
     assert verdict is not None
     assert verdict.kind == "complaint"
     assert classify(mail(subject=subject)) is None
+
+
+def test_an_aggregate_report_is_automatic() -> None:
+    subject = "Report Domain: example.net Submitter: example.org Report-ID: <17@example.org>"
+    zipped = (part("application/gzip", "x", "example.org!example.net!1!2.xml.gz"),)
+    verdict = classify(mail(subject=subject, attachments=zipped))
+    assert verdict is not None
+    assert (verdict.kind, verdict.reason) == ("automatic", "aggregate_report")

@@ -57,6 +57,12 @@ def test_d5_a_verdict_that_came_with_the_message_does_not_help() -> None:
         ("Authentication-Results", PASS),
     )
     assert trust(below_own, OWN).level == "claimed"
+    below_signature = mail(
+        ("Authentication-Results", "mx.example.net; spf=none"),
+        ("DKIM-Signature", "v=1; d=evil.example"),
+        ("Authentication-Results", PASS),
+    )
+    assert trust(below_signature, OWN).level == "claimed"
     below_foreign = results("filter.example; dmarc=none", PASS)
     assert trust(below_foreign, OWN).level == "claimed"
 
@@ -176,6 +182,23 @@ def test_d5_servers_that_write_one_field_a_method() -> None:
     verdict = trust(apple, authserv_ids_for("imap.mail.me.com"))
     assert verdict.level == "verified"
     assert [result.method for result in verdict.results] == ["bimi", "dmarc", "dkim", "spf"]
+
+
+def test_d5_a_server_that_writes_several_fields_of_one_name() -> None:
+    several = mail(
+        ("Received", "from internal.example by store.example"),
+        ("Authentication-Results", "mx6.messagingengine.com; x-ptr=pass smtp.helo=a.example.org"),
+        ("X-ME-VSCategory", "clean"),
+        ("Authentication-Results", "mx6.messagingengine.com; arc=none (no signatures found)"),
+        (
+            "Authentication-Results",
+            (
+                "mx6.messagingengine.com; dkim=pass (2048-bit rsa key sha256) header.d=example.org; "
+                "dmarc=pass policy.applied-disposition=none (p=none,d=none) header.from=example.org"
+            ),
+        ),
+    )
+    assert trust(several, authserv_ids_for("imap.fastmail.com")).level == "verified"
 
 
 def test_unknown_hosts_and_look_alikes_have_no_built_in_ids() -> None:
