@@ -9,21 +9,18 @@ from itertools import count
 from postroom.core.model import Bell, BellKind
 from postroom.core.ports import Clock
 
-_Key = tuple[BellKind, str]
-
 
 class EmbeddedBells:
     """`core.ports.Bells` for a single process.
 
-    A bell that is due and not yet heard swallows further ones for the same thing; one for later is kept once
-    per thing and time, and is never heard early. Several hearers share the bells: each is heard by one.
+    A bell that is due and not yet heard swallows further ones for the same thing; one for later is never
+    heard early, nor swallowed by one for now. Several hearers share the bells: each is heard by one.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._due: dict[_Key, Bell] = {}
+        self._due: dict[tuple[BellKind, str], Bell] = {}
         self._later: list[tuple[datetime, int, Bell]] = []
-        self._waiting: set[tuple[_Key, datetime]] = set()
         self._order = count()
         self._changed = asyncio.Event()
         self._closed = False
@@ -34,17 +31,9 @@ class EmbeddedBells:
             return
         if bell.at is None or bell.at <= self._clock.now():
             self._due.setdefault((bell.kind, bell.id), bell)
-        elif not self._put_off(bell, bell.at):
-            return
+        else:
+            heappush(self._later, (bell.at, next(self._order), bell))
         self._changed.set()
-
-    def _put_off(self, bell: Bell, at: datetime) -> bool:
-        entry = ((bell.kind, bell.id), at)
-        if entry in self._waiting:
-            return False
-        self._waiting.add(entry)
-        heappush(self._later, (at, next(self._order), bell))
-        return True
 
     async def heard(self) -> AsyncIterator[Bell]:
         """Bells as they fall due, in the order in which they did, until `close`."""
@@ -58,10 +47,8 @@ class EmbeddedBells:
     def _collect_due(self) -> None:
         now = self._clock.now()
         while self._later and self._later[0][0] <= now:
-            at, _, bell = heappop(self._later)
-            key = (bell.kind, bell.id)
-            self._waiting.discard((key, at))
-            self._due.setdefault(key, bell)
+            _, _, bell = heappop(self._later)
+            self._due.setdefault((bell.kind, bell.id), bell)
 
     async def _until_something_changes(self) -> None:
         self._changed.clear()
@@ -83,5 +70,4 @@ class EmbeddedBells:
         self._closed = True
         self._due.clear()
         self._later.clear()
-        self._waiting.clear()
         self._changed.set()

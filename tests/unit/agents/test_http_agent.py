@@ -293,7 +293,8 @@ async def test_a_silent_server_is_given_up_at_the_deadline_and_tried_again(
         for server in (silent, half):
             agent = HttpAgent(server.url(), client, TestClock(), PUBLIC, deadline=0.2)
             with pytest.raises(AgentFailed) as failed:
-                await agent.answer(turn())
+                async with asyncio.timeout(5):
+                    await agent.answer(turn())
             assert (failed.value.temporary, failed.value.code) == (True, "agent_timeout")
 
 
