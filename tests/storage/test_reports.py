@@ -1,7 +1,7 @@
 """What reports and copies found in Sent say of a submission (RFC 3464, D9)."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -19,7 +19,7 @@ def _said(word: Word, address: str = "") -> ReportedStatus:
     return ReportedStatus(address, word, "5.1.1", "no\r\nsuch user" if word == "failed" else "")
 
 
-def _unknown(**fields: object) -> Submission:
+def _unknown(**fields: Any) -> Submission:
     lost = tuple(replace(r, status=R.UNKNOWN) for r in TWO)
     return submission(status=S.UNKNOWN, recipients=lost, due_at=None, reason="no_reply_after_data", **fields)
 

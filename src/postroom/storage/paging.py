@@ -50,7 +50,7 @@ def _not_ours() -> InvalidInput:
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """One kind of list. `sort`: the columns that name a row; `shape`: which are numbers, which texts."""
+    """One kind of list. `sort`: the columns that together name a row; `shape`: their types as JSON."""
 
     select: Select[Any]
     sort: tuple[Column[Any], ...]

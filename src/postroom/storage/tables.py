@@ -19,7 +19,6 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
-    desc,
     literal_column,
 )
 
@@ -152,7 +151,7 @@ threads = Table(
     *_lease(),
     Column("lease_message", Key),
     _partial("ix_threads_lease_owner", "lease_owner IS NOT NULL", "lease_owner"),
-    Index("ix_threads_site_id_last_at", "site_id", desc("last_at"), desc("id")),
+    Index("ix_threads_site_id_last_at", "site_id", "last_at", "id"),
 )
 
 # `seq` is the order of arrival. The long columns come last: SQLite then reads the others without them.
@@ -194,8 +193,8 @@ messages = Table(
     Column("html", Words),
     UniqueConstraint("id"),
     Index("ix_messages_thread_id_seq", "thread_id", "seq"),
-    Index("ix_messages_site_id_seq", "site_id", desc("seq")),
-    Index("ix_messages_site_id_state_seq", "site_id", "state", desc("seq")),
+    Index("ix_messages_site_id_seq", "site_id", "seq"),
+    Index("ix_messages_site_id_state_seq", "site_id", "state", "seq"),
     Index("ix_messages_site_id_message_key", "site_id", "message_key"),
     Index("ix_messages_raw", "raw"),
     _partial("ix_messages_without_id", "message_key = ''", "site_id", "content_key"),
@@ -287,8 +286,8 @@ submissions = Table(
     Column("reason", Key, nullable=False),
     Column("aftercare", Key, nullable=False),
     *_lease(),
-    Index("ix_submissions_site_id_created_at", "site_id", desc("created_at"), desc("id")),
-    Index("ix_submissions_site_id_status_created_at", "site_id", "status", desc("created_at"), desc("id")),
+    Index("ix_submissions_site_id_created_at", "site_id", "created_at", "id"),
+    Index("ix_submissions_site_id_status_created_at", "site_id", "status", "created_at", "id"),
     Index("ix_submissions_site_id_message_key", "site_id", "message_key"),
     Index("ix_submissions_raw", "raw"),
     Index("ix_submissions_thread_id_created_at", "thread_id", "created_at"),
@@ -323,8 +322,8 @@ events = Table(
     Column("submission_id", Key),
     Column("turn_id", Key),
     Column("data", Json, nullable=False),
-    Index("ix_events_site_id_at", "site_id", desc("at"), desc("id")),
-    Index("ix_events_thread_id_at", "thread_id", desc("at"), desc("id")),
+    Index("ix_events_site_id_at", "site_id", "at", "id"),
+    Index("ix_events_thread_id_at", "thread_id", "at", "id"),
 )
 
 idempotency = Table(

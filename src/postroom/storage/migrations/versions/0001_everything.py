@@ -70,8 +70,7 @@ def _lease() -> tuple[sa.Column[Any], ...]:
 
 def _index(table: str, name: str, *columns: str, where: str | None = None) -> None:
     condition = None if where is None else sa.text(where)
-    elements = [sa.text(column) if " " in column else column for column in columns]
-    op.create_index(name, table, elements, sqlite_where=condition, postgresql_where=condition)
+    op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)
 
 
 def _registry() -> None:
@@ -165,7 +164,7 @@ def _conversations() -> None:
         sa.Column("lease_message", KEY),
     )
     _index("threads", "ix_threads_lease_owner", "lease_owner", where="lease_owner IS NOT NULL")
-    _index("threads", "ix_threads_site_id_last_at", "site_id", "last_at DESC", "id DESC")
+    _index("threads", "ix_threads_site_id_last_at", "site_id", "last_at", "id")
     op.create_table(
         "parties",
         sa.Column("thread_id", KEY, sa.ForeignKey("threads.id"), nullable=False),
@@ -238,8 +237,8 @@ def _messages() -> None:
         sqlite_autoincrement=True,
     )
     _index("messages", "ix_messages_thread_id_seq", "thread_id", "seq")
-    _index("messages", "ix_messages_site_id_seq", "site_id", "seq DESC")
-    _index("messages", "ix_messages_site_id_state_seq", "site_id", "state", "seq DESC")
+    _index("messages", "ix_messages_site_id_seq", "site_id", "seq")
+    _index("messages", "ix_messages_site_id_state_seq", "site_id", "state", "seq")
     _index("messages", "ix_messages_site_id_message_key", "site_id", "message_key")
     _index("messages", "ix_messages_raw", "raw")
     _index("messages", "ix_messages_without_id", "site_id", "content_key", where="message_key = ''")
@@ -291,15 +290,8 @@ def _submissions() -> None:
         sa.Column("aftercare", KEY, nullable=False),
         *_lease(),
     )
-    _index("submissions", "ix_submissions_site_id_created_at", "site_id", "created_at DESC", "id DESC")
-    _index(
-        "submissions",
-        "ix_submissions_site_id_status_created_at",
-        "site_id",
-        "status",
-        "created_at DESC",
-        "id DESC",
-    )
+    _index("submissions", "ix_submissions_site_id_created_at", "site_id", "created_at", "id")
+    _index("submissions", "ix_submissions_site_id_status_created_at", "site_id", "status", "created_at", "id")
     _index("submissions", "ix_submissions_site_id_message_key", "site_id", "message_key")
     _index("submissions", "ix_submissions_raw", "raw")
     _index("submissions", "ix_submissions_thread_id_created_at", "thread_id", "created_at")
@@ -335,8 +327,8 @@ def _records() -> None:
         sa.Column("turn_id", KEY),
         sa.Column("data", JSON, nullable=False),
     )
-    _index("events", "ix_events_site_id_at", "site_id", "at DESC", "id DESC")
-    _index("events", "ix_events_thread_id_at", "thread_id", "at DESC", "id DESC")
+    _index("events", "ix_events_site_id_at", "site_id", "at", "id")
+    _index("events", "ix_events_thread_id_at", "thread_id", "at", "id")
     op.create_table(
         "idempotency",
         sa.Column("scope", KEY, nullable=False),
