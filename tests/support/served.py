@@ -15,6 +15,7 @@ import httpx2
 
 ADMIN_KEY = "admin-key-for-the-tests-0123456789"
 PATIENCE = 20.0
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(slots=True)
@@ -49,7 +50,8 @@ class Served:
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The environment of a fresh user, with what is given."""
     ours = ("EMAIL_", "POSTROOM_", "ENABLED_")
-    return {**{k: v for k, v in os.environ.items() if not k.startswith(ours)}, **extra}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    return {**inherited, "PYTHONPATH": str(ROOT), **extra}
 
 
 @contextmanager
