@@ -34,8 +34,8 @@ _VOID = frozenset(
 )
 
 _CITES = re.compile(
-    r"type\s*=\s*[\"']?cite|\bcite\s*=|class\s*=\s*[\"']?[^\"'>]*(?<!block)quote"
-    r"|border-left(?:-\w+)?\s*:(?!\s*(?:none|0|medium none))"
+    r"type\s*=\s*[\"']?cite|\bcite\s*=|class\s*=\s*[\"']?[^\"'>]*(?<!block)(?<!gmail_)quote"
+    r"|^(?!.*gmail_quote).*border-left(?:-\w+)?\s*:(?!\s*(?:none|0|medium none))"
     r"|id\s*=\s*[\"']?(?:isreplycontent|qt\b|mailquote|replyblockquote)|clean_bq|front-blockquote"
 )
 _AUTHORS_INDENT = re.compile(r"border\s*:\s*(?:none|medium none|0)")
@@ -149,7 +149,8 @@ class _Reader:
                 self._blank()
         elif name in ("td", "th"):
             self.pieces.append(" ")
-        self.pending.update(traits - {"cites", "indents"})
+        if name != "blockquote":
+            self.pending.update(traits - {"cites", "indents"})
         if name == "blockquote":
             self._blockquote(closes, traits)
         elif name == "pre":

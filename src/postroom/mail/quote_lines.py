@@ -16,10 +16,13 @@ _INVISIBLE = dict.fromkeys(
 _DASHES = {**dict.fromkeys(map(ord, "‐‑‒–—―─━"), "-"), 0x0307: None}  # "İ" in lower case is i and a dot
 _MARKDOWN_LINK = re.compile(r"\[([^\[\]]{0,200})\]\([^()\s]{1,500}\)")
 _GROUPWISE = re.compile(r"^>>> [^>].{0,300}>>>\s*$")
-_NO_WORDS = " \t\u00a0\u200b\ufeff>＞-_=*~|"
+_SPACES = "".join(map(chr, [*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x2010)]))
+_NO_WORDS = _SPACES + "\u2028\u2029\u202f\u205f\u2060\u3000\ufeff>＞-_=*~|"
 # Markdown writes `\>` for a `>` of the text, and `— <mid:…>` for what a blockquote cites.
+_ANY_MARK = re.compile(r"[>＞|]|— <mid:")
 _QUOTE_MARKS = (">", "＞", "\\>", "— <mid:")
 _LONGEST_LOOK = 600
+_FAR = 64
 _WRAP_WIDTH = 66
 
 
@@ -49,6 +52,15 @@ class Lines:
         """The indexes of lines in [start, end) that are not blank."""
         return (index for index in range(start, min(end, len(self))) if not self.is_blank(index))
 
+    def next_filled(self, index: int) -> int | None:
+        """The first line at or soon after `index` that is not blank."""
+        return next(self.filled(index, index + _FAR), None)
+
+    def is_quote_next(self, index: int) -> bool:
+        """Whether the first line at or after `index` that is not blank is marked as quoted or indented."""
+        found = self.next_filled(index)
+        return found is not None and self.marks[found] != OWN
+
     def says_something(self, start: int, end: int) -> bool:
         """Whether lines [start, end) hold more than white space, rules and quote marks."""
         return any(self.texts[index].strip(_NO_WORDS) for index in range(start, end))
@@ -69,11 +81,13 @@ def from_text(text: str) -> Lines:
     """The lines of plain text (or Markdown); those that begin with `>` are quoted (RFC 3676, section 4.5)."""
     texts = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     marks = bytearray(len(texts))
-    if ">" not in text and "＞" not in text:
+    if _ANY_MARK.search(text) is None:
         return Lines(texts, bytes(marks))
     for index, line in enumerate(texts):
         if line.startswith(">") or line.lstrip().startswith(_QUOTE_MARKS):
             marks[index] = QUOTED
+        elif line.startswith("| ") and not line.endswith("|"):
+            marks[index] = INDENTED
     _unmark_others(text, texts, marks)
     _mark_wrapped_rests(texts, marks)
     return Lines(texts, bytes(marks))

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from postroom.mail.quote_lines import INDENTED, QUOTED, Lines
-from postroom.mail.quote_openings import Opening, is_followed_by_quote, may_open, opening_at
+from postroom.mail.quote_attribution import Opening
+from postroom.mail.quote_lines import INDENTED, OWN, QUOTED, Lines
+from postroom.mail.quote_openings import may_open, opening_at
 
 _MOST_LOOKS = 4_000
 _MOST_SPANS = 4_000
@@ -26,18 +27,21 @@ class Span:
 
 
 def spans_of(lines: Lines) -> list[Span]:
-    """The spans of `lines` in order; of a body beyond all bounds the rest is taken as the writer's own."""
+    """The spans of `lines` in order; of a body beyond all bounds the rest is taken as the writer's own.
+
+    Indented lines are a person's own layout until something introduces a quote.
+    """
     spans: list[Span] = []
-    start = 0
+    start, least = 0, QUOTED
     for index in _worth_a_look(lines):
         if index < start:
             continue
         if len(spans) > _MOST_SPANS:
             break
-        if lines.marks[index] == QUOTED:
-            quote = Span(index, _run_end(lines, index, QUOTED), quoted=True, body=index)
+        if lines.marks[index] >= least:
+            quote = Span(index, _run_end(lines, index, least), quoted=True, body=index)
         elif (opening := opening_at(lines, index, start)) is not None:
-            quote = _introduced_quote(lines, opening)
+            quote, least = _introduced_quote(lines, opening), INDENTED
         else:
             continue
         _append(spans, lines, Span(start, quote.start))
@@ -53,7 +57,7 @@ def _worth_a_look(lines: Lines) -> Iterator[int]:
     for index, text in enumerate(lines.texts):
         if not text or text.isspace():
             continue
-        if lines.marks[index] == QUOTED:
+        if lines.marks[index] != OWN:
             yield index
         elif looks and (index in lines.opens or may_open(text)):
             looks -= 1
@@ -62,8 +66,8 @@ def _worth_a_look(lines: Lines) -> Iterator[int]:
 
 def _introduced_quote(lines: Lines, opening: Opening) -> Span:
     """The marked lines below an opening; without such, everything to the end belongs to it."""
-    if is_followed_by_quote(lines, opening.end):
-        first = next(lines.filled(opening.end, len(lines)))
+    first = lines.next_filled(opening.end)
+    if first is not None and lines.marks[first] != OWN:
         return Span(opening.start, _run_end(lines, first, INDENTED), quoted=True, body=first)
     return Span(opening.start, len(lines), quoted=True, body=opening.end)
 

@@ -32,7 +32,7 @@ _SAID_ALONE = words(
     napísala | napísal(a) | píše | пишет | писал | писала | написал | написала | написал(а)
     написа | пише | писав | написав | написав(-ла) | yazdı | yazmış | yazdi | írta | a scris
     έγραψε | napisao | napisala | napisao/la | kirjutas | rašė | rakstīja | đã viết | menulis
-    skrifaði | missatge de | napisao je | напиша | написао | quoting | quoted
+    skrifaði | missatge de | napisao je | напиша | написао | quoting | quoted | excerpts from
     """
 )
 # "wrote" in scripts where words run together or take prefixes.
@@ -70,30 +70,35 @@ OWN_SENTENCE = any_of(
     r"(?!\w)",
 )
 
-_FROM, _DATE, _TO, _SUBJECT, _OTHER = "from", "date", "to", "subject", "other"
+_FROM, _SENT, _DATE, _TO, _SUBJECT, _OTHER = "from", "sent", "date", "to", "subject", "other"
 _LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         _FROM: words(
             """
-            from | von | de | expéditeur | remitente | da | mittente | van | afzender | od
-            nadawca | från | avsändare | fra | afsender | avsender | lähettäjä | odesílatel
-            odosielateľ | от | отправитель | от кого | від | від кого | kimden | gönderen | 差出人
-            送信者 | 送信元 | 发件人 | 寄件者 | 寄件人 | 보낸 사람 | 보낸사람 | 발신 | من | מאת
-            feladó | de la | από | expeditor | šalje | from address | pengirim | từ | จาก | frá
-            az
+            発信者 | відправник | avsändaradress | remetente | from | von | de | expéditeur
+            remitente | da | mittente | van | afzender | od | nadawca | från | avsändare | fra
+            afsender | avsender | lähettäjä | odesílatel | odosielateľ | от | отправитель
+            от кого | від | від кого | kimden | gönderen | 差出人 | 送信者 | 送信元 | 发件人
+            寄件者 | 寄件人 | 보낸 사람 | 보낸사람 | 발신 | من | מאת | feladó | de la | από
+            expeditor | šalje | from address | pengirim | từ | จาก | frá | az
+            """
+        ),
+        _SENT: words(
+            """
+            sent | sent on | sent at | gesendet | gesendet am | envoyé | envoyé le | date d'envoi
+            enviado | enviado el | enviada | enviado em | enviada em | data de envio | inviato
+            data invio | verzonden | wysłano | data wysłania | wysłane | skickat | skickades
+            sendt | lähetetty | odesláno | odoslané | отправлено | надіслано | відправлено
+            gönderildi | gönderilme tarihi | gönderme tarihi | 送信日時 | 送信日 | 发送时间
+            寄件日期 | 傳送時間 | 發送時間 | 发送日期 | 보낸 날짜 | 보낸날짜 | 보냄 | נשלח
+            تاريخ الإرسال | تم الإرسال | أُرسلت | أرسلت | مرسل | elküldve | trimis | poslano
+            dikirim
             """
         ),
         _DATE: words(
             """
-            sent | date | sent on | sent at | gesendet | gesendet am | datum | envoyé | envoyé le
-            date d'envoi | enviado | enviado el | fecha | enviada | enviado em | enviada em | data
-            data de envio | inviato | data invio | verzonden | wysłano | data wysłania | wysłane
-            skickat | skickades | sendt | dato | lähetetty | päivämäärä | päiväys | pvm | odesláno
-            odoslané | отправлено | дата | надіслано | відправлено | gönderildi | tarih
-            gönderilme tarihi | gönderme tarihi | 送信日時 | 送信日 | 日付 | 日時 | 发送时间
-            日期 | 寄件日期 | 傳送時間 | 發送時間 | 发送日期 | 時間 | 时间 | 보낸 날짜 | 보낸날짜
-            날짜 | 일시 | 보냄 | נשלח | תאריך | تاريخ | التاريخ | تاريخ الإرسال | تم الإرسال
-            أُرسلت | أرسلت | مرسل | elküldve | dátum | trimis | ημερομηνία | poslano | dikirim
+            date | datum | fecha | data | dato | päivämäärä | päiväys | pvm | дата | tarih | 日付
+            日時 | 日期 | 時間 | 时间 | 날짜 | 일시 | תאריך | تاريخ | التاريخ | dátum | ημερομηνία
             ngày | วันที่
             """
         ),
@@ -129,7 +134,7 @@ _LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 LABELS: Mapping[str, str] = MappingProxyType(
     {label: role for role, labels in _LABELS.items() for label in labels}
 )
-FROM, DATE, TO, SUBJECT = _FROM, _DATE, _TO, _SUBJECT
+FROM, SENT, DATE, TO, SUBJECT, OTHER = _FROM, _SENT, _DATE, _TO, _SUBJECT, _OTHER
 
 # "Original Message" between dashes; the second group opens forwarded mail.
 _ORIGINAL = words(

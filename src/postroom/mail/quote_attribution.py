@@ -1,0 +1,111 @@
+"""`On …, Name <address> wrote:` and its cousins in every language, wrapped or not."""
+
+import re
+from dataclasses import dataclass
+
+from postroom.mail import quote_words as words
+from postroom.mail.quote_lines import QUOTED, Lines
+
+DATE = re.compile(r"(?<![0-9a-z])\d{4}(?![0-9a-z])|(?<!\d)\d{1,4}[./-] ?\d{1,2}[./-] ?\d{1,4}(?!\d)")
+TIME = re.compile(r"(?<!\d)\d{1,2}[:.h]\d{2}(?!\d)|\d{1,2} ?[ap]\.?m\b|\d{1,2}[时時시]")
+ADDRESS = re.compile(r"\w@\w")
+
+_WRAPPED_LINES = 4
+_LONGEST = 500
+_SAID_SOON = 60
+_FEW_WORDS = 8
+
+_ADDRESS_IN_MARKS = re.compile(r"[<(\[„\"“«]\s?(?:mailto:)?[\w.+=-]{1,64}@\w")
+_DATE_FIRST = re.compile(r"^\W{0,6}(?:\S{1,14} )?\d")
+_DATE_SOON = re.compile(r"^\W{0,6}(?:\S{1,14} ){0,2}\d")
+_CUT_OFF = re.compile(r"^[<(\[]|^\W{0,3}\d{4}[, ]|^\d{1,2}[:.]\d{2}(?:[:.]\d{2})?[, ]")
+_ENDS = re.compile(r"[:：]\W{0,6}$|-{2,}$")
+_ENDS_ABOVE_QUOTE = re.compile(r"@[\w.-]{1,100}>?[>)\]]$|\d[)\]]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Lines [start, end) that introduce another's mail."""
+
+    start: int
+    end: int
+
+
+def attribution(lines: Lines, index: int, floor: int) -> Opening | None:
+    """`On …, Name <address> wrote:`, wrapped over up to four lines of which `index` is the last.
+
+    The fewest lines that make an attribution are it, unless one above begins a more complete one.
+    """
+    followed = lines.is_quote_next(index + 1)
+    if not _ends(lines.tidy(index), followed):
+        return None
+    text, fewest, named = "", None, False
+    for start in range(index, max(floor, index - _WRAPPED_LINES + 1) - 1, -1):
+        if lines.is_blank(start) or lines.marks[start] == QUOTED:
+            break
+        line = lines.tidy(start)
+        text = f"{line} {text}".strip()
+        if len(text) > _LONGEST:
+            break
+        if not _is_attribution(text, followed):
+            continue
+        complete, tells_who = _is_complete(text), _is_named(text)
+        if fewest is None or (tells_who and not named) or (complete and _is_beginning(line)):
+            fewest, named = start, tells_who
+            if named and complete:
+                return Opening(_author_above(lines, start, floor, text), index + 1)
+    return None if fewest is None else Opening(fewest, index + 1)
+
+
+def _is_named(text: str) -> bool:
+    """Whether `text` tells of a person: that one wrote, or an address."""
+    return "@" in text or bool(words.SAID.search(text))
+
+
+def _ends(text: str, followed: bool) -> bool:
+    """Whether an attribution may end so: in a colon, or above marked lines in an address or a date."""
+    return bool(_ENDS.search(text) or (followed and _ENDS_ABOVE_QUOTE.search(text)))
+
+
+def _author_above(lines: Lines, start: int, floor: int, text: str) -> int:
+    """The line above an attribution without address that holds just the author's (`Name <address>` …)."""
+    above = start - 1
+    if "@" in text or above < floor or lines.marks[above] == QUOTED:
+        return start
+    author = lines.tidy(above)
+    named = _ADDRESS_IN_MARKS.search(author) and len(author.split()) <= _FEW_WORDS
+    return above if named and not author.endswith((".", "!", "?", ":")) else start
+
+
+def _is_attribution(text: str, followed: bool) -> bool:
+    """Whether `text` says who wrote and when; less is enough where marked lines follow."""
+    dated, timed = DATE.search(text), TIME.search(text)
+    addressed = "@" in text and ADDRESS.search(text)
+    if not followed and (not dated or not (timed or addressed)):
+        return False
+    said = words.SAID.search(text)
+    if said is None:
+        if followed:
+            return bool((dated or timed) and addressed) or bool(dated and timed and _begins(text))
+        return bool(_ADDRESS_IN_MARKS.search(text) and _DATE_FIRST.match(text))
+    if addressed:
+        return True
+    if words.OWN_SENTENCE.match(text):
+        return False
+    if not dated and not timed:
+        return len(text.split()) <= _FEW_WORDS
+    return followed or _begins(text) or said.start() < _SAID_SOON
+
+
+def _is_complete(text: str) -> bool:
+    """Whether nothing seems to be missing at the front: there is a date, not cut off before its year."""
+    return bool(DATE.search(text)) and not _CUT_OFF.match(text)
+
+
+def _is_beginning(line: str) -> bool:
+    """Whether a line begins an attribution that goes on below, and ends no sentence."""
+    return _begins(line) and not line.endswith(("!", "?", ":"))
+
+
+def _begins(text: str) -> bool:
+    return bool(words.BEGINNING.match(text) or _DATE_SOON.match(text) or _ADDRESS_IN_MARKS.search(text))
