@@ -64,7 +64,7 @@ def split(text: str, html: str | None = None) -> Reply:
     page = quote_html.read(html)
     marked = _judge(page.lines, spans_of(page.lines))
     if not _decides(marked, plain):
-        return plain.reply()
+        return _signed_as(marked, plain).reply()
     if (cut := _same_beginning(lines, marked)) is not None:
         rest = Span(cut, len(lines), quoted=True, body=cut)
         return _judge(lines, [Span(0, cut), rest]).reply()
@@ -101,7 +101,8 @@ def _ranges(spans: Iterable[Span]) -> tuple[tuple[int, int], ...]:
 
 
 def _all_new(lines: Lines) -> _Verdict:
-    return _Verdict(lines, ((0, len(lines)),), (), (0, 0))
+    everything = (0, len(lines))
+    return _Verdict(lines, (everything,), (), (len(lines), len(lines)))
 
 
 def _decides(marked: _Verdict, plain: _Verdict) -> bool:
@@ -137,6 +138,24 @@ def _same_beginning(lines: Lines, marked: _Verdict) -> int | None:
         if at == len(wanted):
             return index + 1
     return None
+
+
+def _signed_as(marked: _Verdict, plain: _Verdict) -> _Verdict:
+    """`plain` with the signature that only HTML marks as one, when its lines end with the same words."""
+    start, end = plain.new[-1]
+    wanted = _words(marked.lines.joined(*marked.signature))
+    if plain.signature != (end, end) or not wanted or not marked.lines.signs:
+        return plain
+    for index in range(end - 1, start, -1):
+        found = _words(plain.lines.texts[index])
+        if wanted[len(wanted) - len(found) :] != found:
+            return plain
+        wanted = wanted[: len(wanted) - len(found)]
+        if not wanted:
+            taken_off = marked.new[-1][1] <= marked.signature[0]
+            last = (start, index if taken_off else end)
+            return replace(plain, new=(*plain.new[:-1], last), signature=(index, end))
+    return plain
 
 
 def _words(text: str) -> list[str]:

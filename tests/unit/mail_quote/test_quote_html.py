@@ -60,3 +60,14 @@ def test_answer_below_a_quote_in_bold_does_not_lose_its_markup() -> None:
 def test_unclosed_and_broken_html_is_read() -> None:
     for html in ("<", "<div", "<!-- x", "<style>x", "<a href='x", "</blockquote>Hi", "<pre>a\nb"):
         assert quote.split("Hi", html).new_text == "Hi"
+
+
+def test_signature_that_only_html_marks_is_told_and_taken_off_at_the_end() -> None:
+    html = "<div>Fine.</div><div class='gmail_signature'>Anna<br>Head of Things</div>"
+    reply = quote.split("Fine.\nAnna\nHead of Things", html)
+    assert (reply.new_text, reply.signature) == ("Fine.", "Anna\nHead of Things")
+
+
+def test_quote_button_of_a_new_mail_is_no_quote_of_a_mail() -> None:
+    html = "<p>They say</p><blockquote class='gmail_quote'>To be</blockquote><p>Bye</p>"
+    assert words(quote.split(to_text(html).text, html).new_text) == "They say To be Bye"

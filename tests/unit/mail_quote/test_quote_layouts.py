@@ -8,6 +8,7 @@ from postroom.mail import quote
 from tests.unit.mail_quote.reading import CORPUS, layout
 
 LAYOUTS = sorted((CORPUS / "layouts").glob("*.txt"))
+OPENINGS = (CORPUS / "openings.txt").read_text("utf-8").split("\n%%\n")
 KEPT = (CORPUS / "keep.txt").read_text("utf-8").split("\n%%\n")
 
 
@@ -18,6 +19,13 @@ def test_new_text_and_signature_of(path: Path) -> None:
     assert reply.new_text == expected["new"].strip()
     if "signature" in expected:
         assert reply.signature == expected["signature"].strip()
+
+
+@pytest.mark.parametrize("opening", OPENINGS, ids=[opening.split("\n")[0][:40] for opening in OPENINGS])
+def test_original_of_many_programs_is_cut_off(opening: str) -> None:
+    reply = quote.split(f"It is open until six.\n\nTim\n\n{opening}")
+    assert reply.new_text == "It is open until six.\n\nTim"
+    assert reply.quoted == opening.strip()
 
 
 @pytest.mark.parametrize("text", KEPT, ids=[text.split("\n")[0][:40] for text in KEPT])
