@@ -61,31 +61,32 @@ def _last_filled(lines: Lines, start: int, end: int, most: int) -> list[int]:
 def _list_footers(lines: Lines, start: int, end: int) -> int:
     """Where what mailing lists and notifiers add begins: a rule and then talk of the list, maybe repeated."""
     for _ in range(3):
-        talk = linked = False
-        for index in _last_filled(lines, start, end, _LIST_FOOTER):
-            text = lines.tidy(index)
-            talk = talk or bool(words.LIST_TALK.search(text))
-            linked = linked or "@" in text or "://" in text or "www." in text
-            if _RULE.match(text):
-                break
-        else:
+        below = _last_filled(lines, start, end, _LIST_FOOTER)
+        rule = next((index for index in below if _RULE.match(lines.tidy(index))), None)
+        if rule is None or not _is_list_talk(" ".join(map(lines.tidy, lines.filled(rule, end)))):
             return end
-        if not (talk and linked):
-            return end
-        end = index
+        end = rule
     return end
+
+
+def _is_list_talk(text: str) -> bool:
+    """Whether `text` speaks of a list and says where it is."""
+    linked = "@" in text or "://" in text or "www." in text
+    return linked and bool(words.LIST_TALK.search(text))
 
 
 def _delimited(lines: Lines, start: int, end: int) -> int:
     """The line `-- ` (RFC 3676, section 4.3) or what HTML marks as a signature; `end` without such.
 
-    Without its space, which people type as a rule between paragraphs too, only short lines may follow.
+    Only short lines may follow, because people type `--` as a rule between paragraphs and write below the
+    signature of HTML; a dash that kept its space is no accident.
     """
     found = end
     short = True
     for index in _last_filled(lines, start, end, _TAIL):
         text = lines.tidy(index)
-        if index in lines.signs or (text == "--" and (short or lines.texts[index].endswith("-- "))):
+        strict = text == "--" and lines.texts[index].endswith("-- ")
+        if strict or (short and (text == "--" or index in lines.signs)):
             found = index
         short = short and len(text) <= _SHORT and not _SENTENCE.search(text)
     return found

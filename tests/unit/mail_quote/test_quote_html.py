@@ -71,3 +71,8 @@ def test_signature_that_only_html_marks_is_told_and_taken_off_at_the_end() -> No
 def test_quote_button_of_a_new_mail_is_no_quote_of_a_mail() -> None:
     html = "<p>They say</p><blockquote class='gmail_quote'>To be</blockquote><p>Bye</p>"
     assert words(quote.split(to_text(html).text, html).new_text) == "They say To be Bye"
+
+
+def test_words_below_a_signature_are_not_taken_for_it() -> None:
+    html = "<p>Fine.</p><div class='gmail_signature'>Anna</div><p>P.S. Could you bring the plans?</p>"
+    assert quote.split(to_text(html).text, html).new_text.endswith("bring the plans?")
