@@ -152,6 +152,7 @@ async def test_a_long_secret_is_sent_after_the_challenge(
             ServerCode.AUTH_FAILED,
         ),
         ("535 Authentication credentials invalid", ServerCode.AUTH_FAILED),
+        ("535 5.7.8 Error: authentication failed: (reason unavailable)", ServerCode.AUTH_FAILED),
         ("530 5.7.0 Authentication required", ServerCode.AUTH_FAILED),
         ("550 5.7.1 account disabled", ServerCode.AUTH_FAILED),
         (

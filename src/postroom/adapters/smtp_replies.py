@@ -23,7 +23,7 @@ _APP_PASSWORD_WORDS: Final = re.compile(
     r"app(?:lication)?[- ]?(?:specific)?[- ]?password|authori[sz]ation code", re.IGNORECASE
 )
 _WAIT_WORDS: Final = re.compile(
-    r"too many|temporar|rate limit|throttl|try again later|locked out|unavailable", re.IGNORECASE
+    r"too many|temporar|rate limit|throttl|try again later|locked out", re.IGNORECASE
 )
 _NOT_ABOUT_THE_LOGIN: Final = frozenset({500, 501, 502, 503, 504})
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from postroom.adapters.hosts import PublicHosts
 from postroom.adapters.mailbox.faults import translated, unsendable_login
+from postroom.adapters.mailbox.patience import Patience
 from postroom.adapters.mailbox.session import ImapSession
 from postroom.adapters.mailbox.strikes import Strikes
 from postroom.core.model import Login
@@ -19,18 +20,13 @@ from postroom.imap.mailboxes import Status
 from postroom.imap.sasl import AccessToken, Credential, Password
 
 DEADLINES: Final = Deadlines(connect=10.0, greeting=30.0, command=60.0, transfer=300.0)
-LIVENESS: Final = 15.0
-PROBE_SECONDS: Final = 12.0
-
-_GOODBYE_SECONDS: Final = 1.0
 
 
 class ImapAccess:
     """`core.ports.MailAccess` over IMAP.
 
     `context` has to verify (see `tls.client_context`); one serves all connections. `steps` hears of
-    `imap:fetch`, `imap:store` and `imap:append` once the server has answered. `liveness`: seconds after which
-    a connection is dead that does not answer NOOP or DONE. `probe_seconds`: for a whole check.
+    `imap:fetch`, `imap:store` and `imap:append` once the server has answered.
     """
 
     def __init__(
@@ -40,15 +36,13 @@ class ImapAccess:
         steps: Steps,
         *,
         deadlines: Deadlines = DEADLINES,
-        liveness: float = LIVENESS,
-        probe_seconds: float = PROBE_SECONDS,
+        patience: Patience | None = None,
     ) -> None:
         self._hosts = hosts
         self._context = context
         self._steps = steps
         self._deadlines = deadlines
-        self._liveness = liveness
-        self._probe_seconds = probe_seconds
+        self._patience = patience or Patience()
         self._strikes = Strikes()
 
     @asynccontextmanager
@@ -57,16 +51,16 @@ class ImapAccess:
         with translated(login):
             addresses = await self._hosts.addresses(login.server)
             client = await self._connect(login, addresses)
-        session = ImapSession(client, login, self._strikes, self._steps, self._liveness)
+        session = ImapSession(client, login, self._strikes, self._steps, self._patience)
         try:
             yield session
         finally:
-            await _leave(client, politely=not session.fetching)
+            await self._leave(client, politely=not session.fetching)
 
     async def probe(self, login: Login) -> Probe:
-        """See the port; ends within `probe_seconds`."""
+        """See the port; ends within its time."""
         with translated(login):
-            async with asyncio.timeout(self._probe_seconds):
+            async with asyncio.timeout(self._patience.probe):
                 return await self._probe(login)
 
     async def _probe(self, login: Login) -> Probe:
@@ -78,7 +72,7 @@ class ImapAccess:
             counts = await _counts(client)
             return Probe(latency, tuple(sorted(client.capabilities)), counts.messages, counts.unseen)
         finally:
-            await _leave(client, politely=True)
+            await self._leave(client, politely=True)
 
     async def _connect(self, login: Login, addresses: tuple[str, ...]) -> Client:
         """Log in at the first address that takes a connection."""
@@ -107,6 +101,16 @@ class ImapAccess:
             raise
         return client
 
+    async def _leave(self, client: Client, *, politely: bool) -> None:
+        """Log out if the server listens, and close. Half a FETCH stands in the way of a polite word."""
+        try:
+            if politely and client.is_open:
+                with suppress(TimeoutError, ImapError):
+                    async with asyncio.timeout(self._patience.goodbye):
+                        await client.logout()
+        finally:
+            await client.close()
+
 
 async def _introduce(client: Client) -> None:
     """Some providers open no mailbox before they know who calls (RFC 2971); some refuse the question."""
@@ -120,17 +124,6 @@ async def _counts(client: Client) -> Status:
         return await client.status("INBOX")
     except (ImapNo, ImapBad):
         return Status()
-
-
-async def _leave(client: Client, *, politely: bool) -> None:
-    """Log out if the server listens, and close. Half a FETCH stands in the way of a polite word."""
-    try:
-        if politely and client.is_open:
-            with suppress(TimeoutError, ImapError):
-                async with asyncio.timeout(_GOODBYE_SECONDS):
-                    await client.logout()
-    finally:
-        await client.close()
 
 
 def _credential(login: Login) -> Credential:

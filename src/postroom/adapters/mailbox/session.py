@@ -7,6 +7,7 @@ from typing import Final
 
 from postroom.adapters.mailbox.faults import refused_append, translated
 from postroom.adapters.mailbox.fetching import AT_ONCE
+from postroom.adapters.mailbox.patience import Patience
 from postroom.adapters.mailbox.strikes import Strikes
 from postroom.adapters.mailbox.view import View
 from postroom.adapters.mailbox.waiting import Waiting
@@ -25,15 +26,16 @@ _MOST_WINDOWS: Final = 64
 
 
 class ImapSession:
-    """`core.ports.MailSession`. `liveness`: seconds that a living server takes at most to answer something
-    small; a dead connection is found after that."""
+    """`core.ports.MailSession`. `fetching`: a FETCH is under way, or was left half done."""
 
-    def __init__(self, client: Client, login: Login, strikes: Strikes, steps: Steps, liveness: float) -> None:
+    def __init__(
+        self, client: Client, login: Login, strikes: Strikes, steps: Steps, patience: Patience
+    ) -> None:
         self._client = client
         self._login = login
         self._steps = steps
-        self._view = View(client, login, strikes, steps, liveness)
-        self._waiting = Waiting(client, self._view, login, liveness)
+        self._view = View(client, login, strikes, steps, patience)
+        self._waiting = Waiting(client, self._view, login, patience)
         self.fetching = False
 
     @property

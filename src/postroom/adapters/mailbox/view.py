@@ -1,7 +1,7 @@
 """How a mailbox stands, as this connection sees it: what was reported can always be fetched.
 
-What a server says of the mailbox that is open comes unasked (EXISTS), and only then can its messages be
-fetched. So UIDNEXT of the open mailbox is what a FETCH shows, and STATUS is only believed to say "look".
+The messages of the open mailbox can be fetched once the server has announced them (EXISTS). So its UIDNEXT is
+what a FETCH shows; STATUS, which may know more or less (RFC 9051 section 6.3.11), only says "look again".
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from typing import Final
 
 from postroom.adapters.mailbox.faults import missing_mailbox
 from postroom.adapters.mailbox.fetching import Facts, Fetching
+from postroom.adapters.mailbox.patience import Patience
 from postroom.adapters.mailbox.strikes import Shelf, Strikes
 from postroom.core.errors import MailServerError, ServerCode
 from postroom.core.model import Login, MailboxStatus
@@ -26,18 +27,20 @@ _MANY: Final = 500
 
 
 class View:
-    """The mailbox that is open, and what was last reported of each. `liveness`: seconds within which a
-    server that lives answers something small."""
+    """The mailbox that is open, and what was last reported of each."""
 
-    def __init__(self, client: Client, login: Login, strikes: Strikes, steps: Steps, liveness: float) -> None:
+    def __init__(
+        self, client: Client, login: Login, strikes: Strikes, steps: Steps, patience: Patience
+    ) -> None:
         self._client = client
         self._login = login
         self._strikes = strikes
         self._steps = steps
-        self._liveness = liveness
+        self._patience = patience
         self._open: MailboxStatus | None = None
         self._name = ""
         self._arrived = self._many = False
+        self._compare_at = 0.0
         self._reported: dict[str, MailboxStatus] = {}
         self.main = ""
         self.known = Facts()
@@ -96,27 +99,20 @@ class View:
     # --- looking --------------------------------------------------------------------------------------
 
     async def _look(self) -> MailboxStatus:
-        """The open mailbox: at once what was announced, else what STATUS knows."""
+        """The open mailbox: what was announced, else what a NOOP brings; STATUS now and then, to be sure."""
         self.note(self._client.changes())
-        if self._arrived:
-            return await self._see()
-        told = await self._ask()
-        self.note(self._client.changes())
-        assert self._open is not None
-        if told.uidvalidity not in (None, self._open.uidvalidity):
-            return await self._select(self._name)
-        if not self._arrived and (told.uidnext is None or told.uidnext > self._open.uidnext):
-            async with asyncio.timeout(self._liveness):
+        if not self._arrived:
+            async with asyncio.timeout(self._patience.liveness):
                 self.note(await self._client.noop())
-            self._arrived = True
-        if self._arrived:
-            seen = await self._see()
-        else:
-            exists = self._open.exists if told.messages is None else told.messages
-            seen = self._now(replace(self._open, exists=exists))
-        if told.uidnext is not None and told.uidnext > seen.uidnext:
-            # STATUS knows of messages that this view of the mailbox does not show: look with fresh eyes.
+        seen = await self._see() if self._arrived else self._now(self._open)
+        if asyncio.get_running_loop().time() < self._compare_at:
+            return seen
+        told = await self._ask()
+        other = told.uidvalidity not in (None, seen.uidvalidity)
+        if other or (told.uidnext or 0) > seen.uidnext:
+            # The server knows of messages that this view of the mailbox does not show: look with fresh eyes.
             return await self._select(self._name)
+        self._compare_at = asyncio.get_running_loop().time() + self._patience.compare
         return seen
 
     async def _see(self) -> MailboxStatus:
@@ -126,7 +122,7 @@ class View:
             return await self._select(self._name)
         self._arrived = False
         lowest = self._open.uidnext
-        async with asyncio.timeout(self._liveness):
+        async with asyncio.timeout(self._patience.liveness):
             facts = await self.fetching().facts(UidSet.starting_at(lowest))
         uidnext = max((fact.uid + 1 for fact in facts), default=lowest)
         self.known = Facts(range(lowest, uidnext), {fact.uid: fact for fact in facts})
@@ -135,7 +131,7 @@ class View:
     async def _ask(self) -> Status:
         """STATUS of the open mailbox (RFC 9051 section 6.3.11 has servers answer it); empty when refused."""
         try:
-            async with asyncio.timeout(self._liveness):
+            async with asyncio.timeout(self._patience.liveness):
                 return await self._client.status(self._name)
         except (ImapNo, ImapBad):
             return Status()
@@ -169,8 +165,10 @@ class View:
             found = await self._client.uid_search(ALL) if selected.exists else ()
             uidnext = found[-1] + 1 if found else 1
         self._name = mailbox
+        self._compare_at = asyncio.get_running_loop().time() + self._patience.compare
         return self._now(MailboxStatus(uidvalidity, uidnext, selected.exists, selected.highestmodseq or 0))
 
-    def _now(self, found: MailboxStatus) -> MailboxStatus:
+    def _now(self, found: MailboxStatus | None) -> MailboxStatus:
+        assert found is not None
         self._open = found
         return found

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
+from postroom.adapters.mailbox.patience import Patience
 from postroom.adapters.mailbox.view import View
 from postroom.core.model import Login
 from postroom.core.providers import provider_for
@@ -20,12 +21,12 @@ _HASTY_ENDS: Final = 3
 
 
 class Waiting:
-    """The waits of one session. `liveness`: seconds for the server's `+` and for its answer to DONE."""
+    """The waits of one session."""
 
-    def __init__(self, client: Client, view: View, login: Login, liveness: float) -> None:
+    def __init__(self, client: Client, view: View, login: Login, patience: Patience) -> None:
         self._client = client
         self._view = view
-        self._liveness = liveness
+        self._patience = patience
         self._idle_limit = provider_for(login.server.host).idle_limit
         self._interrupted = asyncio.Event()
         self._idling: Idling | None = None
@@ -70,7 +71,7 @@ class Waiting:
         """One IDLE; whether it brought something. A server that refuses it is polled from then on."""
         began = asyncio.get_running_loop().time()
         try:
-            async with _promptly(self._client.idle(), self._liveness) as idling:
+            async with _promptly(self._client.idle(), self._patience.liveness) as idling:
                 self._idling = idling
                 found = await self._listen(idling, seconds)
                 ended = idling.ended
