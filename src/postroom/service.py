@@ -67,6 +67,7 @@ class Service:
     mailer: Mailer
     idempotent: Idempotent
     answerer: Answerer
+    ingest: Ingest
     incoming: Incoming
     watchers: Watchers
     worker: Worker
@@ -273,6 +274,7 @@ class _Building:
             mailer=Mailer(composer, submitter, store.things, idempotent, bells, clock),
             idempotent=idempotent,
             answerer=answerer,
+            ingest=ingest,
             incoming=Incoming(store.sites, store.things, ingest, clock),
             watchers=watchers,
             worker=Worker(store.answering, store.outbox, answerer, submitter, watchers, bells, clock),

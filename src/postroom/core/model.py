@@ -341,11 +341,13 @@ class Page(Generic[T]):
 
 
 class BellKind(StrEnum):
-    """What a bell asks to look at."""
+    """What a bell asks to look at: a thread, a submission, what is owed to a site's mailbox, or a site that
+    has changed."""
 
     THREAD = "thread"
     SUBMISSION = "submission"
     ACCOUNT = "account"
+    SITE = "site"
 
 
 @dataclass(frozen=True, slots=True)

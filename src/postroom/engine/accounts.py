@@ -177,7 +177,7 @@ class Accounts:
                 "this site is configured by the environment of the service; unset it there", code="read_only"
             )
         digests = await self._sites.delete(site_id)
-        await self._bells.ring(Bell(BellKind.ACCOUNT, site_id))
+        await self._bells.ring(Bell(BellKind.SITE, site_id))
         return digests
 
     async def seal(
@@ -246,7 +246,7 @@ class Accounts:
             updated_at=now,
         )
         await self._sites.save(changed)
-        await self._bells.ring(Bell(BellKind.ACCOUNT, site.id))
+        await self._bells.ring(Bell(BellKind.SITE, site.id))
         return changed
 
     async def _touch(self, site_id: str) -> None:

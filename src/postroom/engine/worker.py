@@ -42,6 +42,7 @@ class Worker:
         self._bells = bells
         self._clock = clock
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Watch, hear, sweep. When the bells are closed nothing new is begun, and it ends with what runs."""
@@ -53,8 +54,10 @@ class Worker:
                 task.cancel()
 
     async def _dispatch(self, group: asyncio.TaskGroup, bell: Bell) -> None:
-        if bell.kind is BellKind.ACCOUNT:
+        if bell.kind in (BellKind.ACCOUNT, BellKind.SITE):
             self._watchers.refresh(bell.id)
+            if bell.kind is BellKind.SITE:
+                self._changed.set()
             return
         look = self._answerer.look if bell.kind is BellKind.THREAD else self._submitter.look
         await self._places.acquire()
@@ -76,7 +79,18 @@ class Worker:
                 await self._ring_for_due()
             except Exception:
                 log.exception("sweep.failed")
-            await self._clock.sleep(SWEEP_SECONDS)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until the next sweep; a changed site may have set work free and brings it forward."""
+        sleeping = asyncio.ensure_future(self._clock.sleep(SWEEP_SECONDS))
+        changed = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait({sleeping, changed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            changed.cancel()
+        self._changed.clear()
 
     async def _ring_for_due(self) -> None:
         now = self._clock.now()
