@@ -76,3 +76,9 @@ def test_quote_button_of_a_new_mail_is_no_quote_of_a_mail() -> None:
 def test_words_below_a_signature_are_not_taken_for_it() -> None:
     html = "<p>Fine.</p><div class='gmail_signature'>Anna</div><p>P.S. Could you bring the plans?</p>"
     assert quote.split(to_text(html).text, html).new_text.endswith("bring the plans?")
+
+
+def test_blockquote_inside_a_cited_one_belongs_to_the_quote() -> None:
+    html = "<blockquote type='cite'>One<blockquote>Two</blockquote>Three</blockquote><p>Fine.</p>"
+    assert quote.split(to_text(html).text, html).new_text == "Fine."
+    assert quote.split("One Two Three Fine.", html).new_text == "Fine."
