@@ -101,9 +101,7 @@ def test_signatures_beside_their_mails() -> None:
 
 
 def test_replies_reviewed_by_eye() -> None:
-    golden = {
-        name: (int(size), digest) for name, size, digest in map(str.split, GOLDEN.split("\n")[1:-1])
-    }
+    golden = {name: (int(size), digest) for name, size, digest in map(str.split, GOLDEN.split("\n")[1:-1])}
     found = {}
     for path in sorted(REPLIES.glob("*.txt")):
         new_text = quote.split(path.read_text("utf-8")).new_text
