@@ -113,7 +113,7 @@ class Fetching:
                 async for fact, fetched in stream:
                     yield _message(fact, None if headers else fetched.body, fetched.header or b"")
                     self._strikes.forget(self._shelf, fact.uid)
-        except ImapProtocolError as exc:
+        except (ImapNoBody, ImapProtocolError) as exc:
             self._blame(exc, list(awaited))
             raise
         self._steps.reached("imap:fetch")
@@ -134,7 +134,7 @@ class Fetching:
             if uid in early:
                 yield awaited.pop(uid), early[uid]
 
-    def _blame(self, exc: ImapProtocolError, outstanding: Sequence[int]) -> None:
+    def _blame(self, exc: ImapNoBody | ImapProtocolError, outstanding: Sequence[int]) -> None:
         """Remember which messages to ask for on their own next time."""
         if isinstance(exc, ImapNoBody):
             outstanding = [uid for uid in exc.uids if uid in outstanding]

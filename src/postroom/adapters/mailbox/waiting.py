@@ -46,6 +46,7 @@ class Waiting:
             if self._interrupted.is_set():
                 return True
             await self._view.open(mailbox)
+            self._view.note(self._client.changes())
             woken = self._view.news() or await self._hear(seconds)
             return woken or self._interrupted.is_set()
         finally:
