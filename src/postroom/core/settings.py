@@ -44,10 +44,16 @@ def _host(value: str) -> str:
 
 
 def _url(value: str) -> str:
-    parts = urlsplit(_one_line(value))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(_one_line(value))
+        port = parts.port
+    except ValueError as exc:
+        raise ValueError("must be an http or https URL with a host, and a port from 1 to 65535") from exc
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(ch.isspace() for ch in value):
         raise ValueError("must be an http or https URL with a host")
-    if parts.username or parts.password:
+    if port == 0:
+        raise ValueError("must have a port from 1 to 65535")
+    if "@" in parts.netloc:
         raise ValueError("must not hold a user name or password")
     return value
 
@@ -240,8 +246,36 @@ def _words(error: Any) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
+LIFTABLE = (
+    ("answerWithinHours",),
+    ("caps", "threadPer10Min"),
+    ("caps", "threadPer2Hours"),
+    ("caps", "correspondentPerDay"),
+    ("caps", "newSendersPerHour"),
+)
+
+
+def apply_patch(document: Mapping[str, Any], patch: Mapping[str, Any]) -> Document:
+    """A stored settings document after a JSON merge patch (RFC 7396).
+
+    Null takes a field back to its default, as the RFC's removal; where the default is a limit, null lifts it
+    and stays in the document.
+    """
+    result = merge_patch(document, patch)
+    for path in LIFTABLE:
+        inner: Any = patch
+        for name in path[:-1]:
+            inner = inner.get(name) if isinstance(inner, Mapping) else None
+        if isinstance(inner, Mapping) and path[-1] in inner and inner[path[-1]] is None:
+            target = result
+            for name in path[:-1]:
+                target = target.setdefault(name, {})
+            target[path[-1]] = None
+    return dict(result)
+
+
 def merge_patch(target: Any, patch: Any) -> Any:
-    """Apply a JSON merge patch (RFC 7396 section 2) and return the result; nothing is changed in place."""
+    """Apply a JSON merge patch (RFC 7396 section 2); gives the result and changes nothing in place."""
     if not isinstance(patch, Mapping):
         return patch
     result = dict(target) if isinstance(target, Mapping) else {}

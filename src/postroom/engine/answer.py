@@ -26,6 +26,7 @@ from postroom.core.ports import Agents, Bells, Blobs, Clock, Steps
 from postroom.core.registry import Sites, Things
 from postroom.core.store import Answering, AnswerWork, Settlement
 from postroom.engine import retry
+from postroom.engine.asking import in_time
 from postroom.engine.compose import Composer
 from postroom.engine.lease import LEASE, kept
 from postroom.engine.notify import Notifier
@@ -204,7 +205,7 @@ class _Run:
         asked = build_turn(self._site, message, messages, turn, token, self._parts.blobs, notes.append)
         busy = answering_now.set(Busy(self._site.id, normalise(message.sender.address)))
         try:
-            return await agent.answer(asked)
+            return await in_time(agent.answer(asked), self._parts.clock)
         finally:
             answering_now.reset(busy)
 
