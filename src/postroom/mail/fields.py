@@ -15,7 +15,6 @@ from postroom.mail.message import Address
 
 _LINE = 78  # RFC 5322 section 2.1.1: what folding aims at
 _LONGEST_CHUNK = 960  # octets that may stand unbroken beside a field name; a line holds 998 at most
-_LONGEST_WORD = 75  # RFC 2047 section 2
 _LONGEST_ADDRESS = 320  # octets, RFC 5321 section 4.5.3.1: 64, the @, 255
 _LONGEST_NAME = 200  # characters of an ASCII display name that is still written as it is
 _LONGEST_VALUE = 60  # characters of a parameter that share a line with its name
@@ -25,7 +24,7 @@ _FIELD_NAME = re.compile(r"[!-9;-~]{1,64}")
 _PRINTABLE = re.compile(r"[!-~]+(?: +[!-~]+)*")
 _PLAIN_HEAD = re.compile(r"(?:[!-~]+ )+(?=[^ ])")
 _BREAK = re.compile(r"(?<=[^ ])(?= [^ ])")  # single spaces only: some readers shorten a folded run
-_ATOMS = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?: [\w!#$%&'*+/=?^`{|}~-]+)*", re.ASCII)
+_ATOM = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+", re.ASCII)
 _SIMPLE_VALUE = re.compile(r"[\w.,()+@&-](?:[\w .,()+@&-]*[\w.,()+@&-])?", re.ASCII)
 _BEYOND_ASCII = r"\u00a1-\U0010ffff"
 _QUOTED_LOCAL = rf'"(?:[ !#-\[\]-~{_BEYOND_ASCII}]|\\[ -~])*"'
@@ -72,7 +71,7 @@ def text_field(name: str, value: str) -> str:
     if not _FIELD_NAME.fullmatch(name):
         raise ComposeError("headers", "holds a name that is no field name")
     check_line(name, value)
-    return _fold(name, _text_chunks(value, _LINE - len(name) - 2))
+    return _fold(name, _text_chunks(value, _room(name)))
 
 
 def address_field(name: str, addresses: Iterable[Address]) -> str:
@@ -162,6 +161,11 @@ def _fold(name: str, chunks: Iterable[str]) -> str:
     return "\r\n".join([*lines, current]) + "\r\n"
 
 
+def _room(name: str) -> int:
+    """Characters for an encoded word beside the field name."""
+    return max(_LINE - len(name) - len(": "), _LINE // 2)
+
+
 def _separated(items: Sequence[Sequence[str]], separator: str) -> Iterator[str]:
     for number, chunks in enumerate(items, start=1):
         yield from chunks[:-1]
@@ -173,17 +177,23 @@ def _mailbox(field: str, address: Address) -> list[str]:
     name = re.sub(" +", " ", check_line(field, address.name)).strip()
     if not name:
         return [f" {addr_spec}"]
-    return [*_phrase(name, _LINE - len(field) - 2), f" <{addr_spec}>"]
+    return [*_phrase(name, _room(field)), f" <{addr_spec}>"]
 
 
 def _phrase(name: str, room: int) -> list[str]:
-    """A display name (RFC 5322 section 3.2.5), never such that a reader could take it for an encoded word."""
-    if "=?" not in name and len(name) <= _LONGEST_NAME:
-        if _ATOMS.fullmatch(name):
-            return _BREAK.split(f" {name}")
-        if _PRINTABLE.fullmatch(name):
-            return [' "{}"'.format(_QUOTED_PAIR.sub(r"\\\g<0>", name))]
-    return [f" {word}" for word in _words(name, room)]
+    """A display name (RFC 5322 section 3.2.5): atoms, or a quoted string, or encoded where it must be."""
+    words = name.split(" ")
+    needy = [place for place, word in enumerate(words) if not _is_atom(word)]
+    if needy and len(name) <= _LONGEST_NAME and "=?" not in name and _PRINTABLE.fullmatch(name):
+        return [' "{}"'.format(_QUOTED_PAIR.sub(r"\\\g<0>", name))]
+    if needy:
+        first, last = needy[0], needy[-1] + 1
+        words[first:last] = _words(" ".join(words[first:last]), room)
+    return [f" {word}" for word in words]
+
+
+def _is_atom(word: str) -> bool:
+    return len(word) < _LONGEST_CHUNK and "=?" not in word and _ATOM.fullmatch(word) is not None
 
 
 def _text_chunks(value: str, room: int) -> list[str]:
@@ -205,10 +215,13 @@ def _is_plain(value: str) -> bool:
 
 
 def _words(text: str, room: int) -> list[str]:
-    """`text` as RFC 2047 words of at most `room` characters, each whole by itself, Q or B as is shorter."""
+    """`text` as RFC 2047 words of at most `room` characters, each whole by itself, Q or B as is shorter.
+
+    RFC 2047 section 2 allows 75; what is left beside any field name is never more.
+    """
     raw = text.encode()
     escaped = len(raw.translate(None, _Q_UNESCAPED))
-    space = min(room, _LONGEST_WORD) - len("=?utf-8?q??=")
+    space = room - len("=?utf-8?q??=")
     if 6 * escaped <= len(raw):
         return [f"=?utf-8?q?{_q(piece)}?=" for piece in _split(text, space, _q_cost)]
     pieces = _split(text, space // 4 * 3, _octets)

@@ -75,10 +75,10 @@ def body(answer_markdown: str, signature: str | None = None, quoted: Quoted | No
     """
     text, html = answer_markdown, _answer_html(answer_markdown)
     if signature:
-        text += f"\n\n-- \n{signature}"
+        text = text.rstrip("\n") + f"\n\n-- \n{signature}"
         html += _signature_html(signature)
     if quoted:
-        text += f"\n\n{quoted_text(quoted.text, quoted.attribution)}"
+        text = text.rstrip("\n") + f"\n\n{quoted_text(quoted.text, quoted.attribution)}"
         html += quote_html(quoted.text, quoted.attribution)
     return Body(text, _PAGE.format(html))
 

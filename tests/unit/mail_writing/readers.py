@@ -133,7 +133,7 @@ def header(raw: bytes) -> bytes:
 
 def field_as_written(raw: bytes, name: str) -> bytes:
     """The value of the field `name` with its folds, as it stands on the wire."""
-    value = header(raw).partition(b"\r\n" + name.encode() + b": ")[2]
+    value = (b"\r\n" + header(raw)).partition(b"\r\n" + name.encode() + b": ")[2]
     lines = value.split(b"\r\n")
     folded = [line for line in lines[1:] if line.startswith(b" ")]
     return b"\r\n".join([lines[0], *folded[: _leading_folds(lines)]])

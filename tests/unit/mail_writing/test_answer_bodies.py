@@ -22,7 +22,7 @@ def test_text_of_an_answer_is_its_markdown_as_written() -> None:
 
 
 def test_signature_and_original_follow_the_answer_in_both_parts() -> None:
-    answer = body("Sent.", "Ann & Co\nhttps://example.org", ORIGINAL)
+    answer = body("Sent.\n", "Ann & Co\nhttps://example.org", ORIGINAL)
     assert answer.text == (
         "Sent.\n\n-- \nAnn & Co\nhttps://example.org\n\n"
         "On 21 November 2025 at 14:05, Ann Example wrote:\n"

@@ -64,6 +64,24 @@ def test_no_encoded_word_is_over_75_characters_or_unreadable_alone(text: str) ->
         assert "\ufffd" not in str(parsed(b"Subject: " + word + b"\r\n\r\n")["subject"])
 
 
+def test_long_field_names_leave_room_for_a_value_in_any_script() -> None:
+    name = "X-" + "Long-" * 12
+    raw = written(headers=((name, "ж漢🎉é" * 30),))
+    assert parsed(raw)[name] == "ж漢🎉é" * 30
+    assert_fit_for_the_wire(raw)
+
+
+def test_only_the_words_that_need_it_are_encoded() -> None:
+    raw = written(
+        subject="Re: Grüße", from_=Address("Example GmbH für Öle und Fette in Köln am Rhein", "a@b.c")
+    )
+    assert field_as_written(raw, "Subject").startswith(b"Re: =?utf-8?")
+    words = field_as_written(raw, "From").split()
+    assert words[:2] == [b"Example", b"GmbH"]
+    assert words[-3:] == [b"am", b"Rhein", b"<a@b.c>"]
+    assert all(word.startswith(b"=?utf-8?") for word in words[2:-3])
+
+
 def test_same_draft_gives_the_same_bytes_and_another_draft_another_boundary() -> None:
     one = draft(attachments=(OutgoingFile("a.bin", "application/x-thing", b"abc"),))
     assert compose(one) == compose(replace(one))
@@ -133,9 +151,11 @@ def test_short_ascii_text_stays_readable_on_the_wire() -> None:
 
 
 def test_lines_that_mailbox_files_and_relays_would_change_are_protected() -> None:
-    raw = written(text="From me\n.\ntrailing \nx", html=None)
-    lines = raw.partition(b"\r\n\r\n")[2].split(b"\r\n")
-    assert not any(line.startswith(b"From ") or line == b"." or line.endswith(b" ") for line in lines)
+    for text in ("From me\n", "trailing \n", "tab\t\n", "From me\n.\nx"):
+        lines = written(text=text, html=None).partition(b"\r\n\r\n")[2].split(b"\r\n")
+        assert not any(
+            line.startswith(b"From ") or line == b"." or line.endswith((b" ", b"\t")) for line in lines
+        )
 
 
 def test_one_megabyte_without_a_line_end_stays_within_998() -> None:
@@ -194,7 +214,7 @@ def test_mail_that_cannot_travel_as_it_is_becomes_a_plain_file(content: bytes) -
 def test_content_type_of_a_file_is_checked(declared: str, written_as: str) -> None:
     raw = written(attachments=(OutgoingFile("f", declared, b"\r\n\0\xff"),))
     (part,) = parsed(raw).iter_attachments()
-    assert part.get_content_type() == written_as
+    assert (part.get_content_type(), part.get_param("name")) == (written_as, "f")
     assert part.get_payload(decode=True) == b"\r\n\0\xff"
     assert defects(raw) == []
 

@@ -96,6 +96,7 @@ both_readers = pytest.mark.parametrize("read", BOTH, ids=["stdlib", "fast_mail_p
         "half =?utf-8",
         "100 % = all _ of it?",
         "x" * 2_000,
+        "two  spaces  " * 30 + "end",
         "word " * 300 + "end",
         "é" * 1_000,
     ],
@@ -120,9 +121,10 @@ def test_subject_in_any_script(read: Reader, subject: str) -> None:
         "محمد علي",
         "משה כהן",
         "🎉 Party Bot",
-        "Müller, Jörg; Vertrieb",
+        "Müller, Jörg; Vertrieb und Kundendienst der Firma Beispiel in Musterstadt am Rhein",
         "=?utf-8?q?a?=",
         "Ann Example of the very long department of very long names for tests, section two",
+        "Ann of " + "a very long department " * 50 + "here",
     ],
 )
 def test_display_name_in_any_script(read: Reader, name: str) -> None:
@@ -131,6 +133,13 @@ def test_display_name_in_any_script(read: Reader, name: str) -> None:
     assert answer.from_ == written_by
     assert answer.to == (written_by, DESK)
     assert answer.cc == answer.reply_to == (written_by,)
+
+
+def test_long_names_are_cut_between_their_words() -> None:
+    name = "Александра Константинопольская, отдел продаж и обслуживания"
+    raw = written(from_=Address(name, DESK.address))
+    assert read_by_fast_mail_parser(raw).from_.name == name
+    assert re.sub(" +", " ", read_by_stdlib(raw).from_.name) == name
 
 
 @both_readers
