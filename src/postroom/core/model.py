@@ -16,8 +16,8 @@ _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def new_id(kind: str, now: datetime) -> str:
-    """A key that sorts by time: `kind`, an underscore, 10 characters of milliseconds and 16 of chance."""
-    number = (int(now.timestamp() * 1000) << 80) | secrets.randbits(80)
+    """A key that sorts by time: `kind`, an underscore, 26 characters of microseconds (52 bits) and chance."""
+    number = (int(now.timestamp() * 1_000_000) << 78) | secrets.randbits(78)
     return f"{kind}_" + "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -5, -5))
 
 

@@ -20,7 +20,7 @@ from postroom.core.model import Bell, BellKind, Login, SealedToken, Server, Site
 from postroom.core.ports import Bells, Clock, Credentials, MailAccess, MailSubmission, Probe, Vault
 from postroom.core.providers import Protocol, hint, provider_for
 from postroom.core.registry import Sites, Tokens
-from postroom.core.settings import EmailChannel, SiteSettings, merge_patch, parse_settings
+from postroom.core.settings import EmailChannel, SiteSettings, apply_patch, parse_settings
 
 SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TOKEN_TYPE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -153,7 +153,7 @@ class Accounts:
             raise Conflict(
                 "this site is configured by the environment of the service; change it there", code="read_only"
             )
-        document = merge_patch(site.document, patch)
+        document = apply_patch(site.document, patch)
         return await self._save(site, document, parse_settings(document))
 
     async def set_environment(self, site_id: str, document: Mapping[str, Any] | None) -> Site | None:

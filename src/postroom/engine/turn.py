@@ -38,12 +38,11 @@ def build_turn(
 
 
 def _before(conversation: Sequence[Message], message: Message) -> list[Message]:
-    # Answers to this very message's predecessors may be younger than it: they belong to its past too.
-    return [m for m in conversation if m.id != message.id and not _later(m, message)]
-
-
-def _later(other: Message, message: Message) -> bool:
-    return other.direction is Direction.IN and other.id > message.id
+    """What came before the message. Answers to its predecessors may have been written after it arrived: they
+    belong to its past too."""
+    place = next((i for i, m in enumerate(conversation) if m.id == message.id), len(conversation))
+    later_answers = (m for m in conversation[place + 1 :] if m.direction is Direction.OUT)
+    return [*conversation[:place], *later_answers]
 
 
 def _entry(message: Message) -> HistoryEntry:
