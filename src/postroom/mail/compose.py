@@ -8,7 +8,8 @@ them. It is declared format=flowed (RFC 3676) whenever that reads the same, whic
 with a space or "From ", or ends in a space (Markdown's hard line break), or quotes without a space after
 ">", as flowed text would have to change those lines. The separator "-- " is no obstacle (section 4.3).
 
-No `EmailMessage`: its folding encodes long message ids, loses runs of spaces and takes several times as long.
+No `EmailMessage`, as Python 3.11 has it: it encodes long message ids, loses spaces in subjects, makes further
+addresses out of a long quoted name with a comma, and takes 3.8 ms for a plain answer where this takes 0.2.
 """
 
 import re
@@ -280,11 +281,10 @@ def _content_type(file: OutgoingFile) -> tuple[str, list[list[str]]]:
         return _FALLBACK_TYPE, []
     media_type = match[1].lower()
     if media_type.startswith(("multipart/", "message/")):
-        return (
-            media_type if media_type == "message/rfc822" and _is_7bit(file.content) else _FALLBACK_TYPE
-        ), []
-    found = ((name.lower(), token or text) for name, token, text in _PARAMETER.findall(match[2]))
-    return media_type, [[f' {name}="{value}"'] for name, value in found if name not in ("name", "boundary")]
+        stays = media_type == "message/rfc822" and _is_7bit(file.content)
+        return (media_type if stays else _FALLBACK_TYPE), []
+    found = {name.lower(): token or text for name, token, text in reversed(_PARAMETER.findall(match[2]))}
+    return media_type, [[f' {name}="{found[name]}"'] for name in sorted(found.keys() - {"name", "boundary"})]
 
 
 def _is_7bit(content: bytes) -> bool:

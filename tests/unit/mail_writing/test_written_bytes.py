@@ -199,6 +199,7 @@ def test_mail_that_cannot_travel_as_it_is_becomes_a_plain_file(content: bytes) -
     [
         ("application/pdf", "application/pdf"),
         ("Text/CSV; charset=iso-8859-1", "text/csv"),
+        ("text/csv; charset=utf-8; charset=utf-16", "text/csv"),
         ("text/calendar; method=REQUEST; name=x", "text/calendar"),
         ("multipart/mixed; boundary=x", "application/octet-stream"),
         ("message/delivery-status", "application/octet-stream"),
