@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 AGENT_TRIES = 30
 CALLBACK_TIME = timedelta(hours=24)
+EARLY_LOOKS = 50
+EARLY_LOOK_SECONDS = 0.1
 WAITING = "waiting_for_callback"
 TOKEN_PREFIX = "prt_"  # noqa: S105 - what a turn's token begins with
 
@@ -102,20 +104,38 @@ class Answerer:
         return turn.message_id == message_id and turn.outcome in ("running", "waiting")
 
     async def deliver(self, turn_id: str, token: str, answer: Answer) -> None:
-        """Take an answer that comes by callback (C). Raises `NotFound` for a turn or token that is not
-        known, `Conflict` when the turn is not waiting any more."""
-        turn = await self.check_token(turn_id, token)
+        """Take an answer that comes by callback (C); its reply is sent by whoever hears the bell.
+
+        Raises `NotFound` for a turn or token that is not known, `Conflict` when the turn does not wait: it
+        is over, or its agent has not said yet that the answer comes later.
+        """
+        turn = await self._waiting(turn_id, token)
         now = self._parts.clock.now()
-        if turn.outcome != "waiting" or (turn.waits_until and turn.waits_until < now):
-            raise Conflict("the turn does not wait for an answer", code="turn_is_over")
         work = await self._parts.answering.claim(
             turn.thread_id, self._parts.owner, now, now + LEASE, message_id=turn.message_id
         )
         site = await self._parts.sites.get(turn.site_id)
         if work is None or site is None:
             raise Conflict("the message is not waiting for an answer", code="turn_is_over")
-        await _Run(self._parts, work, site).conclude(answer, turn)
+        end = await _Run(self._parts, work, site).conclude(answer, turn)
+        if end.submission_id is not None:
+            await self._parts.bells.ring(Bell(BellKind.SUBMISSION, end.submission_id))
         await self._parts.bells.ring(Bell(BellKind.THREAD, turn.thread_id))
+
+    async def _waiting(self, turn_id: str, token: str) -> TurnRecord:
+        """The turn once it waits: a quick agent calls back before its own 202 was read and noted."""
+        turn = await self.check_token(turn_id, token)
+        for _ in range(EARLY_LOOKS):
+            if turn.outcome != "running":
+                break
+            await self._parts.clock.sleep(EARLY_LOOK_SECONDS)
+            turn = await self.check_token(turn_id, token)
+        if turn.outcome == "running":
+            raise Conflict("the agent's own response has not come yet: try again", code="turn_is_running")
+        now = self._parts.clock.now()
+        if turn.outcome != "waiting" or (turn.waits_until and turn.waits_until < now):
+            raise Conflict("the turn does not wait for an answer", code="turn_is_over")
+        return turn
 
     async def _next(self, thread_id: str) -> bool:
         now = self._parts.clock.now()
@@ -134,6 +154,14 @@ class Answerer:
             return False
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a run ended: whether the thread may hold `more` to do now, and the reply that is to be sent."""
+
+    more: bool
+    submission_id: str | None = None
+
+
 class _Run:
     """One claimed message on its way to a settlement."""
 
@@ -149,7 +177,10 @@ class _Run:
             await self._settle(gate)
             await self._tell_of(gate)
             return not gate.pause and gate.state is not MessageState.DUE
-        return await self._ask()
+        end = await self._ask()
+        if end.submission_id is not None:
+            await self._parts.submitter.look(end.submission_id)
+        return end.more
 
     async def _gate(self) -> Settlement | None:
         """Why the agent is not asked now, if so."""
@@ -181,7 +212,7 @@ class _Run:
             MessageState.DUE, reached.reason, due_at=now, attempts=message.attempts, pause=reached.reason
         )
 
-    async def _ask(self) -> bool:
+    async def _ask(self) -> _End:
         turn, token = self._record()
         notes: list[str] = []
         try:
@@ -209,7 +240,7 @@ class _Run:
         finally:
             answering_now.reset(busy)
 
-    async def conclude(self, answer: Answer, turn: TurnRecord, notes: list[str] | None = None) -> bool:
+    async def conclude(self, answer: Answer, turn: TurnRecord, notes: list[str] | None = None) -> _End:
         """Settle with the agent's final word."""
         events = self._notes(turn, notes or [])
         if answer.kind == "later":
@@ -235,10 +266,9 @@ class _Run:
             )
         )
         self._parts.steps.reached("answer:settled")
-        await self._parts.submitter.look(frozen.submission.id)
-        return True
+        return _End(more=True, submission_id=frozen.submission.id)
 
-    async def _nothing(self, turn: TurnRecord, reason: str, events: tuple[Event, ...]) -> bool:
+    async def _nothing(self, turn: TurnRecord, reason: str, events: tuple[Event, ...]) -> _End:
         await self._settle(
             Settlement(
                 MessageState.NO_ANSWER,
@@ -248,9 +278,9 @@ class _Run:
                 events=(*events, self._event("message.no_answer", turn, text=reason)),
             )
         )
-        return True
+        return _End(more=True)
 
-    async def _wait(self, turn: TurnRecord, events: tuple[Event, ...]) -> bool:
+    async def _wait(self, turn: TurnRecord, events: tuple[Event, ...]) -> _End:
         until = self._parts.clock.now() + CALLBACK_TIME
         waiting = replace(turn, outcome="waiting", waits_until=until)
         await self._settle(
@@ -258,9 +288,9 @@ class _Run:
                 MessageState.DUE, WAITING, due_at=until, attempts=turn.attempt, turn=waiting, events=events
             )
         )
-        return False
+        return _End(more=False)
 
-    async def _failed(self, error: AgentFailed, turn: TurnRecord, tries: int, notes: list[str]) -> bool:
+    async def _failed(self, error: AgentFailed, turn: TurnRecord, tries: int, notes: list[str]) -> _End:
         limit = AGENT_TRIES if error.temporary else tries
         again = turn.attempt < limit
         log.warning("agent.failed", turn=turn.id, code=error.code, attempt=turn.attempt, again=again)
@@ -284,7 +314,7 @@ class _Run:
             await self._parts.notifier.tell(
                 self._site, "message.failed", thread_id=turn.thread_id, subject_id=turn.message_id
             )
-        return not again
+        return _End(more=not again)
 
     async def _settle(self, settlement: Settlement) -> None:
         await self._parts.answering.settle(self._work.claim, settlement)

@@ -11,7 +11,9 @@ from postroom.core.ports import Clock
 AGENT_SECONDS = 600.0
 
 
-async def in_time(asking: Coroutine[Any, Any, Answer], clock: Clock, seconds: float = AGENT_SECONDS) -> Answer:
+async def in_time(
+    asking: Coroutine[Any, Any, Answer], clock: Clock, seconds: float = AGENT_SECONDS
+) -> Answer:
     """The agent's answer within `seconds` of the clock.
 
     Raises `AgentFailed` (temporary, `agent_timeout`) when it does not come. The agent is cancelled then and
