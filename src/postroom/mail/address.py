@@ -24,19 +24,19 @@ class AddressError(ValueError):
     """An address that cannot be used. The text names the field and the fault, never the address."""
 
 
-def parse_addresses(value: str) -> tuple[Address, ...]:
-    """Every mailbox of a header value, for display; never raises, linear in the length of `value`.
+def parse_addresses(value: str, most: int | None = None) -> tuple[Address, ...]:
+    """The mailboxes of a header value (the first `most`), for display; never raises, linear.
 
     A group gives its members. Words without an address give a name and an empty `address`.
     """
-    return tuple(Address(entry.name, entry.address) for entry in address_list.split(value))
+    return tuple(Address(entry.name, entry.address) for entry in address_list.split(value, most))
 
 
 def parse_author(from_values: Sequence[str]) -> Address | None:
     """Who wrote it, when no parser could say otherwise; else None (RFC 5322 section 3.6.2, stricter).
 
     There must be one From field with one well-formed mailbox: nothing encoded inside the address, no
-    second address in an unquoted name, no route, group, comment or broken quote.
+    second address in an unquoted name, no route or group, no comment inside, no broken quote.
     """
     if len(from_values) != 1:
         return None

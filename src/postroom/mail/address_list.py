@@ -72,8 +72,8 @@ class _Draft:
         return self.inside is not None and not self.closed
 
 
-def split(value: str) -> tuple[Entry, ...]:
-    """The mailboxes of one header value, in order; groups are opened, empty ones vanish."""
+def split(value: str, most: int | None = None) -> tuple[Entry, ...]:
+    """The mailboxes of one header value, in order, and no more than `most`; groups are opened."""
     if simple := _SIMPLE.fullmatch(value):
         quoted, bare, bracketed, alone = simple.groups(default="")
         return (Entry(charset.decode_header(quoted or bare), bracketed or alone, bare, odd=False),)
@@ -100,8 +100,10 @@ def split(value: str) -> tuple[Entry, ...]:
         else:
             entries.extend(_finish(draft, in_group))
             draft, in_group = _Draft(), in_group and token.text != ";"
+            if most is not None and len(entries) >= most:
+                break
     entries.extend(_finish(draft, in_group))
-    return tuple(entries)
+    return tuple(entries[:most])
 
 
 def _tokens(value: str) -> Iterator[_Token]:
@@ -245,7 +247,7 @@ def _phrase(tokens: list[_Token]) -> str:
             out.append(_ESCAPED.sub(r"\1", token.text))
         elif token.kind == "comment":
             out.append(" ")
-        elif token.kind not in {"quote", "open"}:
+        elif token.kind != "quote":
             out.append(token.text)
     return charset.decode_header("".join(out))
 

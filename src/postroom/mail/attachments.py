@@ -7,6 +7,7 @@ from postroom.mail.message import AttachedFile
 from postroom.mail.structure import Part
 from postroom.mail.uuencode import EmbeddedFile
 
+_MOST_HEADER_BYTES = 100_000
 _OCTETS = "application/octet-stream"
 
 
@@ -52,5 +53,5 @@ def _content_id(part: Part) -> str:
 
 
 def _subject(message: bytes) -> str:
-    block = headers.read_block(message, 0, min(len(message), 100_000))
+    block = headers.read_block(message, 0, _MOST_HEADER_BYTES)
     return charset.decode_header(headers.unfold(block.first(b"subject")))

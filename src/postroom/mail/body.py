@@ -114,6 +114,8 @@ def _texts(segments: Sequence[_Segment], parts: Sequence[Part]) -> tuple[list[st
     plain = [segment for segment in segments if not segment.is_html and segment.text.strip()]
     covered = {place for segment in plain for place in _alternatives(segment.index, parts)}
     texts: list[str] = []
+    said: set[str] = set()
+    counted = 0
     hidden = False
     for segment in segments:
         if not segment.is_html:
@@ -124,7 +126,9 @@ def _texts(segments: Sequence[_Segment], parts: Sequence[Part]) -> tuple[list[st
         else:
             read = html.to_text(segment.text)
             hidden = hidden or read.hidden
-            if read.text and not _is_said(read.text, texts):
+            said.update(word for text in texts[counted:] for word in _WORD.findall(text))
+            counted = len(texts)
+            if read.text and not _is_said(read.text, said):
                 texts.append(read.text)
     return texts, hidden
 
@@ -138,8 +142,7 @@ def _alternatives(index: int, parts: Sequence[Part]) -> set[int]:
     return found
 
 
-def _is_said(text: str, texts: Sequence[str]) -> bool:
-    """Whether plain text before it has nearly all its words: programs that wrote mixed for alternative."""
+def _is_said(text: str, said: set[str]) -> bool:
+    """Whether the text before it has nearly all its words: programs that wrote mixed for alternative."""
     words = set(_WORD.findall(text))
-    said = {word for earlier in texts for word in _WORD.findall(earlier)}
     return bool(said) and len(words & said) >= _SAME_TEXT * len(words)

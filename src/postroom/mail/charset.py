@@ -16,6 +16,7 @@ _EAST_ASIAN = frozenset(
 _C1 = re.compile("[\x80-\x9f]")
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def decode(data: bytes, label: str = "") -> tuple[str, bool]:
@@ -37,7 +38,7 @@ def storable(text: str) -> str:
     """`text` without NUL and with U+FFFD for lone surrogates: what SQLite and PostgreSQL take."""
     if (text.isascii() and "\0" not in text) or not _UNSTORABLE.search(text):
         return text
-    return _UNSTORABLE.sub(lambda bad: "" if bad[0] == "\0" else "\ufffd", text)
+    return _SURROGATE.sub("\ufffd", text.replace("\0", ""))
 
 
 def one_line(text: str) -> str:
@@ -205,7 +206,9 @@ def _decode_words(text: str) -> str:
     while match := _WORD_START.search(text, position):
         end = _word_end(text, match)
         if end < 0:
-            break
+            end = len(text)
+            if any(char.isspace() for char in text[match.end() :]):
+                break
         between = text[position : match.start()]
         if run and between and not between.isspace():
             out.append(_decode_run(run))

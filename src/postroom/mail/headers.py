@@ -16,6 +16,7 @@ _CERTAINLY_A_FIELD = re.compile(
 )
 _FOLD = re.compile(rb"\r*\n(?=[ \t])")
 _LINE_END = re.compile(rb"[\r\n]+")
+_OTHER_LINE_END = re.compile("[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _EMPTY_LINES = (b"\n", b"\r\n")
 _LOOK_AHEAD_LINES = 5
 
@@ -34,19 +35,21 @@ class Block:
         return self.firsts.get(name, b"")
 
 
-def read_block(raw: bytes, start: int, end: int) -> Block:
-    """Reads fields from `start` until an empty line, a line that is no field, or `end`. Linear.
+def read_block(raw: bytes, start: int, most: int) -> Block:
+    """Reads fields from `start` until an empty line or a line that is no field. Linear.
 
+    A block of more than `most` bytes is given up: its `body` lies more than `most` behind `start`.
     A line that is no field counts as the rest of the field before it when more fields follow
     (programs that wrap without indenting); otherwise the body begins with it: no empty line came.
     """
     spans: list[tuple[bytes, int, int]] = []
     damaged = False
-    position = start
-    while position < end:
-        if whole := _WHOLE_FIELD.match(raw, position, end):
-            spans.append((whole[1], whole.start(2), whole.end()))
+    position, end = start, len(raw)
+    while position < end and position - start <= most:
+        if whole := _WHOLE_FIELD.match(raw, position):
             position = whole.end()
+            if position - start <= most:
+                spans.append((whole[1], whole.start(2), position))
             continue
         after = raw.find(b"\n", position, end) + 1 or end
         line = raw[position:after]
@@ -106,11 +109,16 @@ def unfold(value: bytes) -> bytes:
     return value
 
 
+def _one_line(text: str) -> str:
+    """Characters that some programs take for line ends become spaces; everything else stays."""
+    return text if text.isprintable() else _OTHER_LINE_END.sub(" ", text)
+
+
 def to_text(block: Block, hint: str = "") -> Headers:
     """The fields as text: unfolded, bytes outside ASCII read as UTF-8, else as charset `hint`."""
     return Headers(
         tuple(
-            (name.decode("ascii"), charset.storable(charset.header_text(unfold(value), hint)))
+            (name.decode("ascii"), _one_line(charset.storable(charset.header_text(unfold(value), hint))))
             for name, value in block.fields
         )
     )

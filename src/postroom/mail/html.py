@@ -12,6 +12,7 @@ import html_to_markdown
 from postroom.mail import html_shown, html_tokens, invisible
 
 _LONGEST = 5_000_000
+_MOST_TAGS = 200_000
 _SPACES_AT_END = re.compile(r"[ \t]++(?=\n)")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _OWN_ADDRESS = re.compile(r"\[([^\[\]\s()]{3,254})\]\(mailto:\1\)")
@@ -45,7 +46,7 @@ def _markdown(html: str) -> str:
     try:
         return html_to_markdown.convert(html, options).content or ""
     except Exception:  # noqa: BLE001 - whatever the converter stumbles over, the words are there
-        return "".join(token.text for token in html_tokens.tokens(html) if token.kind == "text")
+        return "".join(token.text for token in html_tokens.tokens(html, _MOST_TAGS) if token.kind == "text")
 
 
 def _tidy(text: str) -> str:

@@ -65,7 +65,7 @@ _ROWS = frozenset({"tr", "tbody", "thead", "tfoot"})
 _SAFE_LINKS = ("http://", "https://", "mailto:", "tel:", "ftp://")
 _DEEPEST = 60
 _MOST_OPEN = 2_000
-_MOST_TOKENS = 100_000
+_MOST_TAGS = 60_000
 _LONGEST_LINK = 4_000
 
 _STYLED = re.compile(r"style|class|hidden|colo|size|id|backg", re.IGNORECASE)
@@ -94,15 +94,13 @@ class _Element:
 
 def rewrite(html: str) -> Shown:
     """`html` as a reader sees it, in p, lists, headings, data tables, links, emphasis and `br` alone."""
-    tokens = list(html_tokens.tokens(html))
+    tokens = list(html_tokens.tokens(html, _MOST_TAGS))
     sheets = [token.text for token in tokens if token.name == "style" and token.kind == "text"]
     writer = _Writer(html_visibility.styles_of(sheets), html_tables.data_tables(tokens))
     for place, token in enumerate(tokens):
         if token.kind == "text":
             if not token.name:
                 writer.text(token.text)
-        elif place > _MOST_TOKENS:
-            continue
         elif token.kind == "open":
             writer.open(token, place)
         else:
@@ -126,7 +124,6 @@ class _Writer:
     hidden: bool = False
     line: bool = False
     due: bool = False
-    words: int = 0
 
     @property
     def look(self) -> Look:
@@ -141,9 +138,8 @@ class _Writer:
                 self.out.append(" ")
             return
         self._break_due()
-        self.out.append(text)
+        self.out.append(text.replace("<", "&lt;") if "<" in text else text)
         self.line = True
-        self.words += 1
 
     def open(self, token: Token, place: int) -> None:
         name = token.name

@@ -34,15 +34,18 @@ class Token:
         return found
 
 
-def tokens(html: str) -> Iterator[Token]:
+def tokens(html: str, most: int) -> Iterator[Token]:
     """The tags and texts of `html`; comments are left out, as is the content of scripts and their like.
 
-    The content of `style` comes as a text token of that name.
+    The content of `style` comes as a text token of that name. After `most` tags the rest is one text.
     """
     position = 0
     lowered = ""
     unclosed: set[str] = set()
-    while match := _TAG.search(html, position):
+    for _ in range(most):
+        match = _TAG.search(html, position)
+        if match is None:
+            break
         if match.start() > position:
             yield Token("text", "", html[position : match.start()])
         position = match.end()
@@ -66,7 +69,7 @@ def tokens(html: str) -> Iterator[Token]:
                 yield Token("text", "style", html[position:end])
             position = end
     if position < len(html):
-        yield Token("text", "", html[position:])
+        yield Token("text", "", _TAG.sub(" ", html[position:]))
 
 
 def _ascii_lower(html: str) -> str:

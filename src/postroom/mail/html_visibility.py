@@ -10,8 +10,7 @@ _FAR_AWAY = re.compile(r"-\d{3,}")
 _CLEAR_COLOURS = frozenset({"transparent"})
 _WHITES = frozenset({"#fff", "#ffffff", "white", "rgb(255,255,255)", "rgba(255,255,255,1)", "#fefefe"})
 _MAY_HIDE = re.compile(
-    r"display|visib|hidden|opacity|overflow|font-size|indent|transparent|"
-    r"position|#fff|white|255|size\s*=",
+    r"display|visib|hidden|opacity|overflow|font-size|indent|position|colou?r",
     re.IGNORECASE,
 )
 _SMALLEST_READABLE = 1.5

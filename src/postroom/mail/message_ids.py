@@ -6,6 +6,7 @@ from postroom.mail import charset
 
 _BRACKETED = re.compile(r"<([^<>]*)>")
 _UNCLOSED = re.compile(r"<([^<>\s]+)\s*\Z")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _FOLD = re.compile(r"[\r\n]+[ \t]*")
 
 
@@ -13,7 +14,7 @@ def message_id(raw: bytes) -> str:
     """The id of a raw Message-ID value; missing brackets are forgiven; empty when there is none."""
     text = _text(raw)
     found = _bracketed(text)
-    return found[0] if found else " ".join(_FOLD.sub(" ", text).strip("<> \t\r\n").split())
+    return found[0] if found else charset.one_line(text).strip("<> ")
 
 
 def references(raw: bytes) -> tuple[str, ...]:
@@ -24,7 +25,7 @@ def references(raw: bytes) -> tuple[str, ...]:
     text = _text(raw)
     found = _bracketed(text)
     if not found:
-        found = [word.strip("<>,;\"'") for word in text.split() if "@" in word]
+        found = [_CONTROL.sub("", word).strip("<>,;\"'") for word in text.split() if "@" in word]
     return tuple(dict.fromkeys(identifier for identifier in found if identifier))
 
 
@@ -44,7 +45,7 @@ def _text(raw: bytes) -> str:
 
 def _bracketed(text: str) -> list[str]:
     """What stands between brackets; a fold inside is not part of the id."""
-    found = [_FOLD.sub("", inner).strip() for inner in _BRACKETED.findall(text)]
+    found = [_CONTROL.sub("", _FOLD.sub("", inner)).strip() for inner in _BRACKETED.findall(text)]
     if unclosed := _UNCLOSED.search(text):
-        found.append(unclosed[1])
+        found.append(_CONTROL.sub("", unclosed[1]))
     return [identifier for identifier in found if identifier]

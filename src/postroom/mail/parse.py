@@ -22,12 +22,14 @@ from postroom.mail.structure import Caps, Part, TooMuch
 __all__ = ["Caps", "OverCaps", "parse", "parse_headers"]
 
 _BOM = b"\xef\xbb\xbf"
+_EMPTY_LINES = re.compile(rb"[\r\n]++")
 _MBOX_LINE = re.compile(rb">?From [^\n]*\n")
 _ONCE = frozenset(
     {"from", "sender", "subject", "date", "message-id", "in-reply-to", "references", "content-type"}
 )
 _ADDRESS_FIELDS = ("from", "reply-to", "to", "cc", "bcc")
 _LONGEST_ADDRESSES = 250_000
+_MOST_SHOWN = 1_000
 _CALENDAR_TYPES = frozenset({"text/calendar", "application/ics"})
 
 
@@ -78,7 +80,7 @@ def parse(raw: bytes, caps: Caps = Caps()) -> Mail:  # noqa: B008 - a frozen val
 def parse_headers(raw: bytes, caps: Caps = Caps()) -> Mail:  # noqa: B008 - a frozen value
     """The envelope of a message: its header fields up to the cap, no text, no attachments. Never raises."""
     raw, start = _beginning(raw)
-    block = headers.read_block(raw, start, min(len(raw), start + caps.header_bytes))
+    block = headers.read_block(raw, start, caps.header_bytes)
     return _envelope(block, None)
 
 
@@ -91,8 +93,8 @@ def _beginning(raw: bytes) -> tuple[bytes, int]:
     if b"\n" not in raw[:_LONGEST_ADDRESSES] and b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")
     start = len(_BOM) if raw.startswith(_BOM) else 0
-    while raw[start : start + 1] in (b"\r", b"\n"):
-        start += 1
+    if match := _EMPTY_LINES.match(raw, start):
+        start = match.end()
     match = _MBOX_LINE.match(raw, start)
     return raw, match.end() if match else start
 
@@ -110,7 +112,7 @@ def _envelope(block: Block, most_recipients: int | None) -> Mail:
         in_reply_to=message_ids.in_reply_to(block.first(b"in-reply-to")),
         references=message_ids.references(block.first(b"references")),
         subject=charset.decode_header(values.get("subject", [""])[0]),
-        author=address.parse_author(from_values) if sum(map(len, from_values)) < _LONGEST_ADDRESSES else None,
+        author=_author(block, from_values),
         from_=next(iter(lists["from"]), None),
         reply_to=_addressed(lists["reply-to"]),
         to=_addressed(lists["to"]),
@@ -120,6 +122,13 @@ def _envelope(block: Block, most_recipients: int | None) -> Mail:
         html=None,
         notes=_header_notes(values, block),
     )
+
+
+def _author(block: Block, from_values: Sequence[str]) -> Address | None:
+    """D5. A NUL, which reading drops, is enough to doubt what another parser would see."""
+    if b"\0" in block.first(b"from") or sum(map(len, from_values)) > _LONGEST_ADDRESSES:
+        return None
+    return address.parse_author(from_values)
 
 
 def _by_name(fields: Headers) -> dict[str, list[str]]:
@@ -137,7 +146,7 @@ def _addresses(fields: Mapping[str, list[str]], most: int | None) -> dict[str, t
         if most is not None:
             raise TooMuch("too_many_recipients")
         values = {name: [value[:10_000] for value in all_[:3]] for name, all_ in values.items()}
-    lists = {name: tuple(_each(all_)) for name, all_ in values.items()}
+    lists = {name: tuple(_each(all_, most)) for name, all_ in values.items()}
     if most is not None and sum(len(lists[name]) for name in ("to", "cc", "bcc")) > most:
         raise TooMuch("too_many_recipients")
     return lists
@@ -148,9 +157,10 @@ def _addressed(mailboxes: Sequence[Address]) -> tuple[Address, ...]:
     return tuple(mailbox for mailbox in mailboxes if mailbox.address)
 
 
-def _each(values: Iterable[str]) -> Iterable[Address]:
+def _each(values: Iterable[str], most: int | None) -> Iterable[Address]:
+    """The mailboxes of the values, read no further than one beyond `most` of a value."""
     for value in values:
-        yield from address.parse_addresses(value)
+        yield from address.parse_addresses(value, _MOST_SHOWN if most is None else most + 1)
 
 
 def _header_notes(values: Mapping[str, list[str]], block: Block) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ _DASHES = re.compile(rb"^--", re.MULTILINE)
 _LIKELY_DELIMITER = re.compile(rb"^--([^\r\n]{1,200}?)[ \t]*\r?\n(?=content-)", re.MULTILINE | re.IGNORECASE)
 _TYPE = re.compile(r"[!-.0-~]+/[!-.0-~]+")
 _LONGEST_LINE = 1_000
+_MANY_LINES = 2_000
 _GUESS_WITHIN = 100_000
 
 
@@ -59,9 +60,8 @@ class Part:
 
 def read_root(raw: bytes, start: int, caps: Caps) -> Block:
     """The header block of the message; raises `TooMuch` when it is over the cap."""
-    limit = start + caps.header_bytes
-    block = headers.read_block(raw, start, min(limit, len(raw)))
-    if block.body >= limit and limit < len(raw):
+    block = headers.read_block(raw, start, caps.header_bytes)
+    if block.body - start > caps.header_bytes:
         raise TooMuch("headers_too_large")
     return block
 
@@ -101,6 +101,8 @@ class _Walker:
         self.open: list[_Open] = []
         self.levels: dict[bytes, int] = {}
         self.resume = 0
+        self.pattern = _DASHES
+        self.lines = 0
 
     def enter(self, block: Block, parent: int) -> None:
         """Adds a part, and opens it when it is a multipart."""
@@ -120,6 +122,7 @@ class _Walker:
             raise TooMuch("too_deep")
         self.open.append(_Open(index, boundary, self.levels.get(boundary)))
         self.levels[boundary] = len(self.open) - 1
+        self.pattern = _DASHES
 
     def _boundary(self, part: Part) -> bytes:
         """The boundary as told; for the root, where it never appears, the one that the body shows."""
@@ -144,7 +147,8 @@ class _Walker:
     def delimiters(self, position: int) -> Iterator[tuple[int, int, int, bool]]:
         """Delimiter lines: where each starts and ends, the level of its multipart, whether it closes."""
         self.resume = position
-        while self.open and (dashes := _DASHES.search(self.raw, self.resume)):
+        while self.open and (dashes := self.pattern.search(self.raw, self.resume)):
+            self._count_line()
             start = dashes.start()
             after = self.raw.find(b"\n", start) + 1 or len(self.raw)
             self.resume = after
@@ -156,6 +160,14 @@ class _Walker:
                 level = self.levels.get(token[:-2].rstrip())
                 if level is not None:
                     yield start, after, level, True
+
+    def _count_line(self) -> None:
+        """Many lines begin with dashes and delimit nothing: then only those of the open boundaries count."""
+        self.lines += 1
+        if self.lines > _MANY_LINES:
+            self.lines = 0
+            boundaries = b"|".join(re.escape(boundary) for boundary in self.levels)
+            self.pattern = re.compile(rb"^--(?:" + boundaries + rb")", re.MULTILINE)
 
     def leave(self, delimiter: int, level: int, closing: bool) -> None:
         """Ends the part before a delimiter, and every open multipart deeper than `level` (or at it)."""

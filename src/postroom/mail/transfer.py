@@ -27,6 +27,7 @@ _BASE64_AND_LINE_ENDS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 _BASE64_AND_SPACES = _BASE64_AND_LINE_ENDS + b" \t"
 _SAMPLE = 4_096
 _MOST_FOREIGN = 0.1
+_FEW_FOREIGN = 3
 _FEWEST_WORDS = 3
 _NO_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _SOFT_BREAK_SPACES = re.compile(rb"=[ \t]+(?=\r?\n|\Z)")
@@ -74,7 +75,7 @@ def _is_prose(data: bytes) -> bool:
     sample = data[:_SAMPLE].strip()
     words, lines = len(sample.split()), sample.count(b"\n") + 1
     foreign = len(sample.translate(None, _BASE64_AND_SPACES))
-    return words > lines + _FEWEST_WORDS or foreign > len(sample) * _MOST_FOREIGN
+    return words > lines + _FEWEST_WORDS or foreign > _FEW_FOREIGN + len(sample) * _MOST_FOREIGN
 
 
 def _pieces_after(rest: bytes) -> bytes:

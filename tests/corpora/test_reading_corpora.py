@@ -1,0 +1,278 @@
+"""How mail of other projects' collections is read, against what those projects expect of it.
+
+Prints tables (`pytest -s`); the collections lie beside the project and are skipped when they do not.
+A row that differs stands in a table below with its reason; a new difference fails.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from functools import cache
+from hashlib import sha256
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postroom.mail import charset
+from postroom.mail.message import Address, AttachedFile, Mail
+from postroom.mail.parse import OverCaps, parse
+
+CORPORA = Path(__file__).parents[3] / "shared" / "corpora"
+pytestmark = pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not there: ../shared/corpora")
+
+NESTED = "the oracle writes nested messages anew and counts their parts as the outer mail's"
+REPORT = "a report's own parts are files here, and not there"
+BETTER = "the oracle loses characters or fields that can be read"
+IMAP_TOOLS_DIFFERS = {
+    "attachment_7bit.eml": NESTED,
+    "attachment_emails/attachment_message_rfc822.eml": NESTED,
+    "mime_emails/raw_email_with_mimepart_without_content_type.eml": NESTED,
+    "multipart_report_emails/multi_address_bounce1.eml": NESTED,
+    "multipart_report_emails/multi_address_bounce2.eml": NESTED,
+    "multipart_report_emails/multipart_report_multiple_status.eml": NESTED,
+    "multipart_report_emails/report_422.eml": REPORT,
+    "multipart_report_emails/report_530.eml": REPORT,
+    "error_emails/invalid_subject_characters.eml": BETTER,
+    "error_emails/missing_body.eml": "a group in brackets has no address",
+    "error_emails/missing_content_disposition.eml": "a picture without a name is a file all the same",
+    "mime_emails/raw_email11.eml": "text/enriched beside the text is a file; a bare word in brackets",
+    "plain_emails/mix_caps_content_type.eml": "`Big Bug bb@bug.com` has a name and an address",
+    "plain_emails/raw_email_incorrect_header.eml": BETTER,
+    "plain_emails/raw_email_with_at_display_name.eml": "`Mikel@Lindsaar <…>` is one mailbox",
+    "rfc2822/example10.eml": "a comment is no part of the name",
+    "rfc2822/example13.eml": BETTER,
+    "rfc2822/example14.eml": "the space before an encoded word stays (RFC 2047)",
+    "text_with_content_id.eml": "text is no file because it has a Content-ID",
+}
+IMAP_TOOLS_BODIES_DIFFER = {
+    "attachment_2_base64.eml": NESTED,
+    "attachment_8bit.eml": NESTED,
+    "forwarded_message.eml": NESTED,
+    "error_emails/content_transfer_encoding_7-bit.eml": BETTER,
+    "error_emails/content_transfer_encoding_empty.eml": BETTER,
+    "error_emails/content_transfer_encoding_plain.eml": BETTER,
+    "plain_emails/raw_email6.eml": BETTER,
+}
+UNCLOSED = "the oracle makes a file of text in parts that are never closed"
+UUENCODED = "uuencoded files are decoded"
+STALWART_DIFFERS = {
+    "legacy/017.json": UUENCODED,
+    "legacy/048.json": UUENCODED,
+    "legacy/049.json": UUENCODED,
+    "malformed/001.json": UNCLOSED,
+    "malformed/002.json": UNCLOSED,
+    "malformed/003.json": UNCLOSED,
+    "malformed/004.json": UNCLOSED,
+    "malformed/006.json": UNCLOSED,
+    "malformed/007.json": UNCLOSED,
+    "malformed/008.json": UNCLOSED,
+    "malformed/009.json": "an outer boundary ends the parts inside (RFC 2046 section 5.1.2)",
+    "malformed/011.json": "an outer boundary ends the parts inside (RFC 2046 section 5.1.2)",
+    "malformed/012.json": "an outer boundary ends the parts inside (RFC 2046 section 5.1.2)",
+    "malformed/016.json": "an outer boundary ends the parts inside (RFC 2046 section 5.1.2)",
+    "malformed/019.json": "damaged throughout",
+    "malformed/020.json": "the first of two Content-Types counts",
+    "malformed/021.json": "the first of two Content-Types counts",
+    "rfc/001.json": "a recipient without an address is none",
+    "rfc/004.json": "a recipient without an address is none",
+    "thirdparty/002.json": "bad base64 is decoded as far as it goes",
+    "thirdparty/005.json": "a boundary begins a line",
+    "thirdparty/015.json": "the outer boundary inside a nested message ends it",
+}
+
+
+def words(text: str | None) -> str:
+    return " ".join((text or "").replace("\0", "").split())
+
+
+def addresses(boxes: tuple[Address, ...]) -> list[tuple[str, str]]:
+    return [(words(box.name), box.address) for box in boxes]
+
+
+def print_table(title: str, rows: dict[str, list[str]], reasons: dict[str, str], total: int) -> None:
+    print(f"\n{title}: {total - len(rows)} of {total} equal, {len(rows)} explained")
+    for name, fields in rows.items():
+        print(f"  {name:62} {', '.join(fields):22} {reasons.get(name, 'NOT EXPLAINED')}")
+
+
+# imap_tools has one file of expectations
+
+
+@cache
+def imap_tools() -> dict[str, Any]:
+    expected: dict[str, Any] = json.loads((CORPORA / "imap_tools" / "expected.json").read_text())
+    return expected
+
+
+@cache
+def imap_tools_mail(name: str) -> Mail:
+    return parse((CORPORA / "imap_tools" / "messages" / name).read_bytes())
+
+
+def imap_tools_differences(name: str, expected: dict[str, Any]) -> list[str]:
+    mail = imap_tools_mail(name)
+    sender = expected["from_values"] or {"name": "", "email": ""}
+    pairs = {
+        "subject": (mail.subject, words(expected["subject"])),
+        "from": (
+            (mail.from_.name, mail.from_.address) if mail.from_ else ("", ""),
+            (words(sender["name"]), sender["email"]),
+        ),
+        "to": ([box.address for box in mail.to], [box for box in expected["to"] if box]),
+        "cc": ([box.address for box in mail.cc], [box for box in expected["cc"] if box]),
+        "attachments": (
+            sorted(file.sha256 for file in mail.attachments),
+            sorted(file["payload"]["sha256"] for file in expected["attachments"]),
+        ),
+    }
+    return [field for field, (ours, theirs) in pairs.items() if ours != theirs]
+
+
+def test_imap_tools_headers_and_attachments() -> None:
+    compared = {name: imap_tools_differences(name, row) for name, row in imap_tools().items()}
+    rows = {name: fields for name, fields in compared.items() if fields}
+    print_table("imap_tools, headers and files", rows, IMAP_TOOLS_DIFFERS, len(compared))
+    assert set(rows) <= set(IMAP_TOOLS_DIFFERS)
+
+
+def named(files: list[dict[str, Any]]) -> set[str]:
+    own = [file for file in files if file["filename"] and not file["content_type"].startswith("message/")]
+    return {file["payload"]["sha256"] for file in own}
+
+
+def test_imap_tools_named_files_are_found_byte_for_byte() -> None:
+    missing = []
+    for name, row in imap_tools().items():
+        ours = {file.sha256 for file in imap_tools_mail(name).attachments}
+        missing += [name] if named(row["attachments"]) - ours else []
+    print(f"\nimap_tools, named files: {len(imap_tools()) - len(missing)} of {len(imap_tools())} equal")
+    assert missing == ["attachment_emails/attachment_message_rfc822.eml"]  # it lies in a nested message
+
+
+def in_one_charset(html: str) -> str:
+    """The oracle rewrites the charset that a page names for itself."""
+    for label in ("windows-1251", "gb18030", "iso-8859-1", "us-ascii", "gb2312"):
+        html = html.replace(f"charset={label}", "charset=utf-8")
+        html = html.replace(f"charset={label.upper()}", "charset=utf-8")
+    return html.replace("charset=UTF-8", "charset=utf-8")
+
+
+def test_imap_tools_bodies() -> None:
+    rows, compared = {}, 0
+    for name, expected in imap_tools().items():
+        mail = imap_tools_mail(name)
+        fields = []
+        if expected["text"]:
+            compared += 1
+            fields += ["text"] if words(mail.text) != words(expected["text"]) else []
+        if expected["html"]:
+            compared += 1
+            ours, theirs = in_one_charset(mail.html or ""), in_one_charset(expected["html"])
+            fields += ["html"] if words(ours) != words(theirs) else []
+        if fields:
+            rows[name] = fields
+    reasons = IMAP_TOOLS_DIFFERS | IMAP_TOOLS_BODIES_DIFFER
+    print_table("imap_tools, bodies", rows, reasons, compared)
+    assert set(rows) <= set(reasons)
+
+
+# stalwart has a part tree beside each mail
+
+
+def stalwart_addresses(value: Any) -> list[tuple[str, str]]:
+    if not isinstance(value, dict) or "Address" not in value:
+        return []
+    groups = value["Address"]
+    boxes = groups["List"] if "List" in groups else [b for g in groups["Group"] for b in g["addresses"]]
+    return [(words(box["name"]), box["address"] or "") for box in boxes]
+
+
+def stalwart_file(body: dict[str, Any]) -> str:
+    """A key of an attachment: words of text, a digest of bytes without CR, or that it is a message."""
+    for kind in ("Text", "Html"):
+        if kind in body:
+            return words(body[kind])
+    for kind in ("Binary", "InlineBinary"):
+        if kind in body:
+            return sha256(bytes(body[kind]).replace(b"\r", b"")).hexdigest()
+    return "message"
+
+
+def our_file(file: AttachedFile, like: str) -> str:
+    if like == "message" and file.content_type.startswith("message/"):
+        return "message"
+    if sha256(file.content.replace(b"\r", b"")).hexdigest() == like:
+        return like
+    return words(charset.decode(file.content, "")[0])
+
+
+def stalwart_differences(name: Path) -> list[str]:
+    tree = json.loads(name.read_text())
+    mail = parse(name.with_suffix(".eml").read_bytes())
+    fields: dict[str, Any] = {}
+    for header in tree["parts"][0]["headers"]:
+        fields.setdefault(str(header["name"]), header["value"])
+    subject = fields.get("subject")
+    bodies = [tree["parts"][place]["body"] for place in tree["text_body"]]
+    htmls = [tree["parts"][place]["body"].get("Html", "") for place in tree["html_body"]]
+    files = [stalwart_file(tree["parts"][place]["body"]) for place in tree["attachments"]]
+    pairs: dict[str, tuple[Any, Any]] = {
+        "subject": (mail.subject, words(subject["Text"]) if isinstance(subject, dict) else ""),
+        "from": (addresses((mail.from_,) if mail.from_ else ()), stalwart_addresses(fields.get("from"))),
+        "to": (addresses(mail.to), stalwart_addresses(fields.get("to"))),
+        "cc": (addresses(mail.cc), stalwart_addresses(fields.get("cc"))),
+        "html": (words(mail.html), words("\n".join(htmls))),
+        "attachments": (
+            [our_file(file, like or "") for file, like in zip_longest(mail.attachments, files) if file],
+            files,
+        ),
+    }
+    if all("Text" in body for body in bodies):
+        pairs["text"] = (words(mail.text), words("\n".join(body["Text"] for body in bodies)))
+    return [
+        field for field, (ours, theirs) in pairs.items() if ours != theirs and "\ufffd" not in str(theirs)
+    ]
+
+
+def test_stalwart_part_trees() -> None:
+    root = CORPORA / "stalwart" / "eml"
+    names = sorted(root.glob("*/*.json"))
+    compared = {str(name.relative_to(root)): stalwart_differences(name) for name in names}
+    rows = {name: fields for name, fields in compared.items() if fields}
+    print_table("stalwart", rows, STALWART_DIFFERS, len(compared))
+    assert set(rows) <= set(STALWART_DIFFERS)
+
+
+# every file of every set
+
+
+def every_mail() -> Iterator[Path]:
+    for folder in ("imap_tools/messages", "stalwart", "talon", "ruby-mail", "enmime", "sisimai"):
+        for path in sorted((CORPORA / folder).rglob("*")):
+            if path.is_file() and path.suffix not in {".json", ".golden"}:
+                yield path
+
+
+def test_every_file_of_every_set_is_read_in_time() -> None:
+    times: dict[str, list[float]] = {}
+    slowest = (0.0, "")
+    for path in every_mail():
+        raw = path.read_bytes()
+        start = time.process_time()
+        try:
+            mail = parse(raw)
+        except OverCaps as exc:
+            mail = exc.envelope
+        seconds = time.process_time() - start
+        json.dumps([mail.subject, mail.text, mail.html, mail.notes]).encode("utf-8")
+        times.setdefault(path.relative_to(CORPORA).parts[0], []).append(seconds)
+        slowest = max(slowest, (seconds, path.name))
+    print("\nevery file: set, mails, mean ms, worst ms")
+    for name, taken in times.items():
+        mean, worst = 1000 * sum(taken) / len(taken), 1000 * max(taken)
+        print(f"  {name:12} {len(taken):5} {mean:7.2f} {worst:7.1f}")
+    everything = [seconds for taken in times.values() for seconds in taken]
+    print(f"  all          {len(everything):5} {1000 * sum(everything) / len(everything):7.2f}  {slowest[1]}")
+    assert slowest[0] < 2
