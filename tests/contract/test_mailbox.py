@@ -264,7 +264,8 @@ async def test_ok_without_the_bytes_is_an_error_and_nothing_is_given_past_it(
 ) -> None:
     async def script(peer: Peer) -> None:
         await opened(peer, fact(1, 1), fact(2, 5), fact(3, 1))
-        await peer.answer("UID FETCH", body(1, b"a"), *answer, body(3, b"c"))
+        request = await peer.answer("UID FETCH", body(1, b"a"), *answer, body(3, b"c"))
+        assert b"RFC822.SIZE" in request.line, "without its size an empty body could be an empty message"
         await peer.hang()
 
     given: list[int] = []

@@ -68,6 +68,18 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_used(
     assert caught.value.server_code is ServerCode.CONNECT_FAILED
 
 
+async def test_a_connection_on_which_the_server_spoke_unasked_is_not_used(
+    client: Client, server: MakeServer
+) -> None:
+    async with server() as peer:
+        login = login_for(peer.port)
+        await client.submit(login)
+        await peer.push(b"421 4.4.2 idle for too long\r\n")
+        await client.submission.probe(login)  # round trips enough for the words to arrive
+        assert (await client.submit(login))["one@example.test"].accepted
+    assert peer.connections == 3
+
+
 async def test_only_one_fresh_connection_is_tried(client: Client, server: MakeServer) -> None:
     async with server(on={"mail": ["250 ok", "421 no", "421 no", "421 no"]}) as peer:
         await client.submit(login_for(peer.port))

@@ -115,7 +115,14 @@ class ScriptedSmtp:
             self.on(phase, reaction)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._failures: list[BaseException] = []
+
+    async def push(self, data: bytes) -> None:
+        """Say something to every client without having been asked."""
+        for writer in self._writers:
+            writer.write(data)
+            await writer.drain()
 
     def on(self, phase: str, reaction: Reaction | Sequence[Reaction]) -> None:
         """React so to a phase from now on."""
@@ -165,6 +172,7 @@ class ScriptedSmtp:
         assert task is not None
         self._tasks.add(task)
         self.connections += 1
+        self._writers.add(writer)
         await self._count(1)
         try:
             await _Session(self, reader, writer).run()
@@ -173,6 +181,7 @@ class ScriptedSmtp:
         except Exception as exc:  # noqa: BLE001 - raised in __aexit__, where the test sees it
             self._failures.append(exc)
         finally:
+            self._writers.discard(writer)
             writer.transport.abort()
             await self._count(-1)
 
