@@ -16,7 +16,7 @@ from postroom.api import create_app
 from postroom.config import ConfigError, Settings
 from postroom.core.agent import Agent
 from postroom.core.ports import Steps
-from postroom.engine.keys import ENVIRONMENT_LABEL, Keyring
+from postroom.engine.keys import Keyring
 from postroom.logs import configure
 from postroom.service import (
     DEFAULT_SITE,
@@ -95,9 +95,7 @@ async def prepare(service: Service) -> None:
 
 async def _admin_key(service: Service) -> None:
     keyring = Keyring(service.store.keys, service.clock)
-    if service.settings.api_key is not None:
-        await keyring.adopt(service.settings.api_key, ENVIRONMENT_LABEL)
-        return
+    await keyring.adopt(service.settings.api_key)
     if await keyring.has_admin():
         return
     secret = (await keyring.create("first start", None)).secret

@@ -40,9 +40,9 @@ async def test_a1_tokens_are_listed_by_id_and_by_site(acme: Store) -> None:
     assert [t.id for t in (*first.items, *rest.items)] == ["tok_1", "tok_2", "tok_3"]
     assert [t.id for t in (await acme.tokens.list("acme", None, 9)).items] == ["tok_1", "tok_3"]
     assert not await acme.tokens.delete("tok_1", "other")
-    assert await acme.tokens.delete("tok_1", "acme")
+    assert await acme.tokens.delete("tok_1", "acme") == "acme"
     assert not await acme.tokens.delete("tok_1", None)
-    assert await acme.tokens.delete("tok_2", None)
+    assert await acme.tokens.delete("tok_2", None) == "other"
 
 
 async def test_an_envelope_is_only_replaced_while_it_is_the_old_one(acme: Store) -> None:
@@ -84,6 +84,15 @@ async def test_d11_a_key_is_found_by_its_hash_until_it_is_revoked(acme: Store, s
     assert not await acme.keys.revoke("key_9", NOW)
     assert await acme.keys.find("hash-1", NOW) is None
     assert (await acme.keys.list())[0].revoked_at == later(hours=1)
+
+
+async def test_d11_a_secret_that_is_stored_again_takes_the_place_of_the_old_one(acme: Store) -> None:
+    await acme.keys.add(ApiKey("key_1", "environment", None, NOW), "hash")
+    await acme.keys.revoke("key_1", later(minutes=1))
+    again = ApiKey("key_2", "environment", None, later(minutes=2))
+    await acme.keys.add(again, "hash")
+    assert await acme.keys.find("hash", later(minutes=2)) == again
+    assert [key.id for key in await acme.keys.list()] == ["key_2"]
 
 
 async def test_a_key_needs_its_site(store: Store) -> None:

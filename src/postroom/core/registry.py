@@ -62,8 +62,8 @@ class Tokens(Protocol):
         """Tokens of one site, or of all, in the order of their ids."""
         ...
 
-    async def delete(self, token_id: str, site_id: str | None) -> bool:
-        """Remove one (of that site, when given); whether there was one."""
+    async def delete(self, token_id: str, site_id: str | None) -> str | None:
+        """Remove one (of that site, when given); the site it belonged to, or None when there was none."""
         ...
 
     async def rewrap(self, token_id: str, old: str, new: str) -> bool:
@@ -83,7 +83,7 @@ class Keys(Protocol):
     """API keys, by hash."""
 
     async def add(self, key: ApiKey, key_hash: str) -> None:
-        """Store a new key."""
+        """Store a new key; it takes the place of one with the same secret."""
         ...
 
     async def find(self, key_hash: str, now: datetime) -> ApiKey | None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -24,10 +25,12 @@ from postroom.core.settings import EmailChannel, SiteSettings, apply_patch, pars
 
 SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TOKEN_TYPE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-GOOGLE_APP_PASSWORD = re.compile(r"[a-z]{4}( [a-z]{4}){3}")
+GOOGLE_APP_PASSWORD = re.compile(r"[a-z]{4}(\s[a-z]{4}){3}")
 VALUE_LIMIT = 65_536
 CHECK_SECONDS = 14.0
 EMAIL_TOKEN = "email"  # noqa: S105 - a token's type
+CHANGED_MEANWHILE = "conflict"
+WRITE_TRIES = 5
 
 
 class Logins:
@@ -71,8 +74,8 @@ def submission_login(channel: EmailChannel, secret: str, *, trusted: bool) -> Lo
 
 
 def clean_password(secret: str) -> str:
-    """A Google app password is shown in groups of four; the spaces are not part of it."""
-    return secret.replace(" ", "") if GOOGLE_APP_PASSWORD.fullmatch(secret.strip()) else secret
+    """A Google app password is shown in groups of four; the spaces (no-break ones too) are no part of it."""
+    return "".join(secret.split()) if GOOGLE_APP_PASSWORD.fullmatch(secret.strip()) else secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +147,23 @@ class Accounts:
     async def patch(self, site_id: str, patch: object, *, may_create: bool) -> Site:
         """Apply a JSON merge patch to a site's settings; the result is validated as a whole (A2).
 
-        Creates the site when it is new and `may_create`. The watcher takes the change up at once.
+        Creates the site when it is new and `may_create`. The watcher takes the change up at once. Patches
+        that come at the same time are applied one after the other.
         """
         if not isinstance(patch, Mapping):
             raise invalid("", "must be a JSON object")
-        site = await self._sites.get(site_id) or self._new(site_id, may_create=may_create)
-        if site.environment:
-            raise Conflict(
-                "this site is configured by the environment of the service; change it there", code="read_only"
-            )
-        document = apply_patch(site.document, patch)
-        return await self._save(site, document, parse_settings(document))
+
+        async def change() -> Site:
+            site = await self._sites.get(site_id) or self._new(site_id, may_create=may_create)
+            if site.environment:
+                raise Conflict(
+                    "this site is configured by the environment of the service; change it there",
+                    code="read_only",
+                )
+            document = apply_patch(site.document, patch)
+            return await self._save(site, document, parse_settings(document))
+
+        return await _until_alone(change)
 
     async def set_environment(self, site_id: str, document: Mapping[str, Any] | None) -> Site | None:
         """Bring the environment's own site in step with what is set now (B1); None takes the account out."""
@@ -188,9 +197,7 @@ class Accounts:
         sealed = self._vault.seal(value, (site_id, token_type, identifier))
         if not store:
             return None, sealed
-        site = await self._sites.get(site_id)
-        if site is None:
-            site = await self._save(self._new(site_id, may_create=may_create), {}, SiteSettings())
+        await _until_alone(lambda: self._there(site_id, may_create=may_create))
         now = self._clock.now()
         token = SealedToken(new_id("tok", now), site_id, token_type, identifier, sealed, now, now)
         stored = await self._tokens.put(token)
@@ -198,22 +205,24 @@ class Accounts:
         return stored.id, sealed
 
     async def forget(self, token_id: str, site_id: str | None) -> None:
-        """Delete a stored secret. Raises `NotFound`."""
-        if not await self._tokens.delete(token_id, site_id):
+        """Delete a stored secret (of that site, when given). Raises `NotFound`."""
+        owner = await self._tokens.delete(token_id, site_id)
+        if owner is None:
             raise NotFound("there is no such token", code="token_not_found")
-        if site_id is not None:
-            await self._touch(site_id)
+        await self._touch(owner)
 
-    async def check_saved(self, site_id: str) -> Check:
+    async def check_saved(self, site_id: str, *, skip_smtp: bool = False) -> Check:
         """Check a site's saved account (A3). Raises `NotFound`, or `Conflict` when nothing is saved."""
         site = await self.get(site_id)
         channel = site.settings.channels.email
         if channel is None:
             raise Conflict("no e-mail account is configured for this site", code="nothing_saved")
+        if channel.incoming_server is None and (skip_smtp or channel.outgoing_server is None):
+            raise Conflict("no mail server is configured for this site's account", code="nothing_saved")
         secret = await self._credentials.find(site_id, EMAIL_TOKEN, channel.email)
         if secret is None:
             raise Conflict("no password is stored for this site's account", code="nothing_saved")
-        return await self.check(channel, secret, trusted=site.environment)
+        return await self.check(channel, secret, trusted=site.environment, skip_smtp=skip_smtp)
 
     async def check(
         self, channel: EmailChannel, secret: str, *, trusted: bool = False, skip_smtp: bool = False
@@ -249,11 +258,30 @@ class Accounts:
         await self._bells.ring(Bell(BellKind.SITE, site.id))
         return changed
 
+    async def _there(self, site_id: str, *, may_create: bool) -> Site:
+        site = await self._sites.get(site_id)
+        return site or await self._save(self._new(site_id, may_create=may_create), {}, SiteSettings())
+
     async def _touch(self, site_id: str) -> None:
         """A new version without new settings, so that watchers connect anew with the new secret."""
-        site = await self._sites.get(site_id)
-        if site is not None:
-            await self._save(site, site.document, site.settings)
+
+        async def change() -> Site:
+            site = await self.get(site_id)
+            return await self._save(site, site.document, site.settings)
+
+        with suppress(NotFound):  # deleted meanwhile: nobody is left to connect
+            await _until_alone(change)
+
+
+async def _until_alone(change: Callable[[], Awaitable[Site]]) -> Site:
+    """Read, change and write again while others write in between. Raises `Conflict` when it never ends."""
+    for _ in range(WRITE_TRIES - 1):
+        try:
+            return await change()
+        except Conflict as exc:
+            if exc.code != CHANGED_MEANWHILE:
+                raise
+    return await change()
 
 
 def _account_since(site: Site, settings: SiteSettings, now: datetime) -> datetime | None:

@@ -30,21 +30,25 @@ class Keyring:
         self._clock = clock
 
     async def create(self, label: str, site_id: str | None) -> NewKey:
-        """A new key: for one site, or for everything (None). Raises `InvalidInput` at /label."""
+        """A new key: for one site, or for everything (None). Raises `InvalidInput` at /label, `NotFound`
+        when there is no such site."""
         if len(label) > LABEL_LIMIT or any(ch < " " for ch in label):
             raise invalid("/label", f"must be one line of at most {LABEL_LIMIT} characters")
+        if label == ENVIRONMENT_LABEL:
+            raise invalid("/label", "is kept for the key that the environment gives")
         secret = PREFIX + token_urlsafe(32)
         return NewKey(await self._store(label, site_id, secret), secret)
 
-    async def adopt(self, secret: str, label: str) -> ApiKey:
-        """Make a given secret an admin key under this label; others under the label are revoked."""
+    async def adopt(self, secret: str | None) -> None:
+        """Make the environment's secret an admin key; those that it gave before are revoked."""
+        now = self._clock.now()
+        known = await self._keys.find(hash_of(secret), now) if secret is not None else None
+        kept = known.id if known is not None else ""
         for old in await self._keys.list():
-            if old.label == label and old.revoked_at is None:
-                known = await self._keys.find(hash_of(secret), self._clock.now())
-                if known is not None and known.id == old.id:
-                    return known
-                await self._keys.revoke(old.id, self._clock.now())
-        return await self._store(label, None, secret)
+            if old.label == ENVIRONMENT_LABEL and old.revoked_at is None and old.id != kept:
+                await self._keys.revoke(old.id, now)
+        if secret is not None and (known is None or known.site_id is not None):
+            await self._store(ENVIRONMENT_LABEL, None, secret)
 
     async def recognise(self, secret: str) -> ApiKey:
         """Whose key it is. Raises `Unauthorized`."""

@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import replace
 
+import structlog
+
 from postroom.core.errors import Conflict, NotFound
 from postroom.core.model import Bell, BellKind, Site
 from postroom.core.ports import Bells, Clock
@@ -13,6 +15,8 @@ from postroom.engine.compose import Composer, NewMail, addresses
 from postroom.engine.idempotency import Idempotent, body_hash
 from postroom.engine.submit import Submitter
 from postroom.mail.address import normalise
+
+log = structlog.get_logger()
 
 WAIT_SECONDS = 10.0
 
@@ -51,6 +55,8 @@ class Mailer:
         `Conflict` when the running agent writes to the very person that its answer goes to.
         """
         _refuse_the_person_being_answered(site, mail)
+        if mail.send_at is not None and mail.send_at <= self._clock.now():
+            mail = replace(mail, send_at=None)
         submission = await self._composer.queue(site, mail, submission_id=submission_id)
         if submission.due_at is not None and submission.due_at > self._clock.now():
             await self._bells.ring(Bell(BellKind.SUBMISSION, submission.id, submission.due_at))
@@ -76,10 +82,17 @@ class Mailer:
         return submission
 
     async def _try(self, submission_id: str, wait: float) -> None:
-        attempt = asyncio.create_task(self._submitter.look(submission_id))
+        attempt = asyncio.create_task(self._attempt(submission_id))
         self._running.add(attempt)
         attempt.add_done_callback(self._running.discard)
         await asyncio.wait({attempt}, timeout=wait)
+
+    async def _attempt(self, submission_id: str) -> None:
+        try:
+            await self._submitter.look(submission_id)
+        except Exception:
+            # It is stored and will be due again: a fault here is not the caller's.
+            log.exception("send.failed", submission=submission_id)
 
     async def close(self) -> None:
         """Wait for attempts under way."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from postroom.core.model import ApiKey
 from postroom.storage.database import Database
@@ -11,6 +11,7 @@ from postroom.storage.tables import keys
 
 _COLUMNS = [keys.c[name] for name in ["id", "label", "site_id", "created_at", "last_used_at", "revoked_at"]]
 _ADD = insert(keys).inline()
+_REPLACED = delete(keys).where(keys.c.key_hash == bindparam("hash"))
 _FIND = select(*_COLUMNS).where(keys.c.key_hash == bindparam("hash"), keys.c.revoked_at.is_(None))
 _LIST = select(*_COLUMNS).order_by(keys.c.created_at, keys.c.id)
 _USED = update(keys).where(keys.c.id == bindparam("b_id")).values(last_used_at=bindparam("b_at"))
@@ -30,7 +31,12 @@ class SqlKeys:
     async def add(self, key: ApiKey, key_hash: str) -> None:
         """`Keys.add`. Raises `NotFound` for a key of a site that is not there."""
         values = {column.name: getattr(key, column.name) for column in _COLUMNS} | {"key_hash": key_hash}
-        await self._database.write("key-add", lambda c: c.execute(_ADD, values))
+
+        def work(connection: Connection) -> None:
+            connection.execute(_REPLACED, {"hash": key_hash})
+            connection.execute(_ADD, values)
+
+        await self._database.write("key-add", work)
 
     async def find(self, key_hash: str, now: datetime) -> ApiKey | None:
         """`Keys.find`."""

@@ -62,12 +62,12 @@ class SqlTokens:
         scope = () if site_id is None else (tokens.c.site_id == site_id,)
         return await self._database.read(lambda c: _LIST.page(c, scope, {}, cursor, limit))
 
-    async def delete(self, token_id: str, site_id: str | None) -> bool:
+    async def delete(self, token_id: str, site_id: str | None) -> str | None:
         """`Tokens.delete`."""
-        statement = delete(tokens).where(tokens.c.id == token_id)
+        statement = delete(tokens).where(tokens.c.id == token_id).returning(tokens.c.site_id)
         if site_id is not None:
             statement = statement.where(tokens.c.site_id == site_id)
-        return await self._database.write("token-delete", lambda c: bool(c.execute(statement).rowcount))
+        return await self._database.write("token-delete", lambda c: c.execute(statement).scalar())
 
     async def rewrap(self, token_id: str, old: str, new: str) -> bool:
         """`Tokens.rewrap`."""
