@@ -94,9 +94,11 @@ class SmtpConnection:
     async def write(self, data: bytes) -> None:
         """Write, and return when there is room for more."""
         self.put(data)
-        with self._translated():
-            async with asyncio.timeout(self.deadlines.block):
-                await self.wire.drained()
+        await asyncio.sleep(0)
+        if not self.wire.has_room:
+            with self._translated():
+                async with asyncio.timeout(self.deadlines.block):
+                    await self.wire.drained()
 
     def abort(self) -> None:
         """End the connection at once, without a word."""

@@ -10,7 +10,7 @@ class SmtpWire(SMTPProtocol):
 
     `spoke_unasked`: bytes came while no reply was awaited, such as the 421 of a server that gives up on an
     idle client. `answered`: the reply is there although nobody waits for it yet. `drained`: room to write
-    again. `gone`: the socket is closed.
+    again (`has_room`). `gone`: the socket is closed.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -65,9 +65,13 @@ class SmtpWire(SMTPProtocol):
         """Whether a reply, or the end of the connection, came since `await_reply`."""
         return self._response_waiter is None or self._response_waiter.done()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be written without filling the memory; also when there is nobody to write to."""
+        return self._room.is_set()
+
     async def drained(self) -> None:
-        """Return when there is room to write, or nobody to write to; lets the loop run once at least."""
-        await asyncio.sleep(0)
+        """Return when there is room."""
         await self._room.wait()
 
     async def gone(self) -> None:
