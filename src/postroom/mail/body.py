@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postroom.mail import charset, flowed, html, invisible, transfer, uuencode
+from postroom.mail.charset_labels import codec_of
 from postroom.mail.structure import Part
 from postroom.mail.uuencode import EmbeddedFile
 
@@ -15,6 +16,7 @@ _META_CHARSET = re.compile(
     rb"<meta[^>]{0,200}?charset\s{0,5}=\s{0,5}[\"']?\s{0,5}([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE
 )
 _META_WITHIN = 4_096
+_LINE_END = re.compile(r"\r{0,2}\n|\r")
 _WORD = re.compile(r"\w+")
 _SAME_TEXT = 0.8
 
@@ -83,8 +85,8 @@ def _segment(
     data = transfer.decode(raw[part.start : part.end], part.encoding)
     is_html = part.content_type == "text/html"
     label = part.parameters.parameters.get("charset", "")
-    if is_html:
-        label = label or _meta_charset(data)
+    if is_html and codec_of(label) == "us-ascii":
+        label = _meta_charset(data) or label
     else:
         data, embedded = uuencode.extract(data)
         files.extend(embedded)
@@ -93,7 +95,7 @@ def _segment(
     text, repaired = charset.decode(data, label)
     if repaired:
         notes["charset_repaired"] = None
-    text, had_tags = invisible.without_tags(text.replace("\r\n", "\n").replace("\r", "\n"))
+    text, had_tags = invisible.without_tags(_LINE_END.sub("\n", text) if "\r" in text else text)
     if had_tags:
         notes["hidden_text"] = None
     if not is_html and part.parameters.parameters.get("format", "").lower() == "flowed":

@@ -51,8 +51,8 @@ def parse(raw: bytes, caps: Caps = Caps()) -> Mail:  # noqa: B008 - a frozen val
     raw, start = _beginning(raw)
     try:
         block = structure.read_root(raw, start, caps)
-        envelope = _envelope(block, caps.recipients)
         parts = structure.walk(raw, block, caps)
+        envelope = _envelope(block, _charset_told(parts), caps.recipients)
     except TooMuch as exc:
         raise OverCaps(exc.reason, parse_headers(raw, caps)) from exc
     content = body.read(raw, parts)
@@ -81,7 +81,8 @@ def parse_headers(raw: bytes, caps: Caps = Caps()) -> Mail:  # noqa: B008 - a fr
     """The envelope of a message: its header fields up to the cap, no text, no attachments. Never raises."""
     raw, start = _beginning(raw)
     block = headers.read_block(raw, start, caps.header_bytes)
-    return _envelope(block, None)
+    hint = parameters.parse(structure.value(block, b"content-type")).parameters.get("charset", "")
+    return _envelope(block, hint, None)
 
 
 def _beginning(raw: bytes) -> tuple[bytes, int]:
@@ -99,9 +100,17 @@ def _beginning(raw: bytes) -> tuple[bytes, int]:
     return raw, match.end() if match else start
 
 
-def _envelope(block: Block, most_recipients: int | None) -> Mail:
-    """What the header fields say. Raises `TooMuch` over `most_recipients`; None: reads no more than fit."""
-    hint = parameters.parse(structure.value(block, b"content-type")).parameters.get("charset", "")
+def _charset_told(parts: Sequence[Part]) -> str:
+    """The first charset that the message names: what raw bytes in its header are most likely in."""
+    labels = (part.parameters.parameters.get("charset", "") for part in parts)
+    return next(filter(None, labels), "")
+
+
+def _envelope(block: Block, hint: str, most_recipients: int | None) -> Mail:
+    """What the header fields say; `hint` is the charset of raw bytes in them.
+
+    Raises `TooMuch` over `most_recipients`; with None it reads no more than is fit to be shown.
+    """
     fields = headers.to_text(block, hint)
     values = _by_name(fields)
     lists = _addresses(values, most_recipients)
@@ -176,10 +185,12 @@ def _notes(parts: Sequence[Part], files: Sequence[AttachedFile]) -> Iterable[str
         file.content_type == "application/ms-tnef" or file.filename.lower() == "winmail.dat" for file in files
     ):
         yield "tnef"
-    if any(part.content_type == "multipart/encrypted" for part in parts):
-        yield "encrypted"
-    if any(file.content_type in {"application/pkcs7-mime", "application/x-pkcs7-mime"} for file in files):
-        yield "encrypted"
+    for part in parts:
+        if part.content_type == "multipart/encrypted":
+            yield "encrypted"
+        elif part.content_type in {"application/pkcs7-mime", "application/x-pkcs7-mime"}:
+            kind = part.parameters.parameters.get("smime-type", "").lower()
+            yield "signed_inside" if kind == "signed-data" else "encrypted"
 
 
 def _unique(notes: Iterable[str]) -> tuple[str, ...]:

@@ -103,6 +103,7 @@ class _Walker:
         self.resume = 0
         self.pattern = _DASHES
         self.lines = 0
+        self.hint = ""
 
     def enter(self, block: Block, parent: int) -> None:
         """Adds a part, and opens it when it is a multipart."""
@@ -110,7 +111,8 @@ class _Walker:
             raise TooMuch("too_many_parts")
         depth = self.parts[parent].depth + 1 if parent >= 0 else 0
         in_digest = parent >= 0 and self.parts[parent].content_type == "multipart/digest"
-        part = _read_part(block, parent, depth, "message/rfc822" if in_digest else "text/plain")
+        part = _read_part(block, parent, depth, "message/rfc822" if in_digest else "text/plain", self.hint)
+        self.hint = self.hint or part.parameters.parameters.get("charset", "")
         self.parts.append(part)
         self.ends.append(-1)
         self.resume = block.body
@@ -215,13 +217,13 @@ def _ended(part: Part, end: int, has_children: bool) -> Part:
     )
 
 
-def _read_part(block: Block, parent: int, depth: int, default_type: str) -> Part:
-    content = parameters.parse(value(block, b"content-type"))
+def _read_part(block: Block, parent: int, depth: int, default_type: str, hint: str) -> Part:
+    content = parameters.parse(value(block, b"content-type", hint))
     return Part(
         block,
         _content_type(content.value, default_type),
         content,
-        parameters.parse(value(block, b"content-disposition")),
+        parameters.parse(value(block, b"content-disposition", hint)),
         value(block, b"content-transfer-encoding"),
         parent,
         depth,
@@ -237,7 +239,7 @@ def _content_type(written: str, default: str) -> str:
     return {"html": "text/html", "multipart": "multipart/mixed"}.get(written.strip("/"), default)
 
 
-def value(block: Block, name: bytes) -> str:
-    """The first field `name` (lower case) as one line of text, not decoded."""
+def value(block: Block, name: bytes, hint: str = "") -> str:
+    """The first field `name` (lower case) as one line of text, not decoded; raw bytes as charset `hint`."""
     written = block.first(name)
-    return charset.header_text(headers.unfold(written)) if written else ""
+    return charset.header_text(headers.unfold(written), hint) if written else ""

@@ -199,3 +199,31 @@ def test_b4_ids_in_free_text_and_without_brackets_are_found() -> None:
 
 def test_impossible_date_is_none() -> None:
     assert read("date-impossible").date is None
+
+
+def test_raw_names_are_read_in_the_charset_that_another_part_tells() -> None:
+    name = "報價單.pdf".encode("big5")
+    raw = (
+        b"Subject: " + "報價".encode("big5") + b"\nContent-Type: multipart/mixed; boundary=x\n\n"
+        b"--x\nContent-Type: text/plain; charset=big5\n\nHi\n"
+        b'--x\nContent-Type: application/pdf; name="' + name + b'"\n\n%PDF\n--x--\n'
+    )
+    mail = parse(raw)
+    assert (mail.subject, mail.attachments[0].filename) == ("報價", "報價單.pdf")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "note"),
+    [
+        ("application/pkcs7-mime; smime-type=enveloped-data", "encrypted"),
+        ("application/pkcs7-mime; smime-type=signed-data", "signed_inside"),
+        ("multipart/encrypted; boundary=x", "encrypted"),
+    ],
+)
+def test_content_for_other_programs_is_noted(content_type: str, note: str) -> None:
+    raw = f"Subject: Hi\nContent-Type: {content_type}\n\n--x\n\nabc\n--x--\n".encode()
+    assert note in parse(raw).notes
+
+
+def test_doubled_carriage_returns_are_one_line_end() -> None:
+    assert parse(b"Subject: Hi\r\r\n\r\r\none\r\r\ntwo\r\r\n").text == "one\ntwo\n"
