@@ -197,6 +197,10 @@ class AttachmentInfo:
     disposition: str = "attachment"
 
 
+ASKED_FOR = "asked_for"
+"""The note of a message that is answered however old it is: a person or the setting `start` asked for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One RFC 5322 message as stored. `id` is our key, `message_id` the header without angle brackets.

@@ -177,7 +177,8 @@ class Desk(Protocol):
         ...
 
     async def retry(self, message_id: str, now: datetime, event: Event) -> bool:
-        """Make a held or failed message due now, with fresh attempts; whether it was one."""
+        """Make a held or failed message due now, with fresh attempts and the note `ASKED_FOR`; whether it
+        was one."""
         ...
 
     async def release(self, owner: str) -> None:

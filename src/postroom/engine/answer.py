@@ -12,6 +12,7 @@ import structlog
 from postroom.core.agent import Agent, Answer
 from postroom.core.errors import AgentFailed, Conflict, LeaseLost, NotFound, PostroomError
 from postroom.core.model import (
+    ASKED_FOR,
     Bell,
     BellKind,
     Event,
@@ -189,7 +190,7 @@ class _Run:
             return Settlement(MessageState.NO_ANSWER, "sender_unknown")
         if message.reason == WAITING:
             return Settlement(MessageState.FAILED, "callback_timeout", attempts=message.attempts)
-        if "asked_for" not in message.notes and stale(message.received_at, settings, now):
+        if ASKED_FOR not in message.notes and stale(message.received_at, settings, now):
             return Settlement(MessageState.HELD, "stale", attempts=message.attempts)
         channel = settings.channels.email
         if channel is None or channel.outgoing_server is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from postroom.core.model import (
+    ASKED_FOR,
     Bell,
     BellKind,
     Cursor,
@@ -154,8 +155,11 @@ class _Batch:
         if message.direction is Direction.OUT:
             return message
         verdict = self._verdict(reading, message, ours)
-        due = self._now if verdict.state is MessageState.DUE else None
-        return replace(message, state=verdict.state, reason=verdict.reason, due_at=due)
+        judged = replace(message, state=verdict.state, reason=verdict.reason)
+        if verdict.state is not MessageState.DUE:
+            return judged
+        notes = (*message.notes, ASKED_FOR) if reading.arrived.exempt else message.notes
+        return replace(judged, due_at=self._now, notes=notes)
 
     def _verdict(self, reading: Reading, message: Message, ours: bool) -> Verdict:
         if reading.fault:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from postroom.core.model import Direction, Event, MessageState
+from postroom.core.model import ASKED_FOR, Direction, Event, MessageState
 from postroom.storage.database import Database
 from postroom.storage.filing import add_events
 from postroom.storage.leases import given_back
@@ -13,17 +13,20 @@ from postroom.storage.rows import chunks
 from postroom.storage.tables import messages, sites, submissions, threads
 
 _RESUME = update(threads).where(threads.c.id == bindparam("b_id"), threads.c.paused != "").values(paused="")
+_WAITS_FOR_A_PERSON = (
+    messages.c.id == bindparam("b_id"),
+    messages.c.direction == Direction.IN.value,
+    messages.c.state.in_([MessageState.HELD.value, MessageState.FAILED.value]),
+)
+_NOTES = select(messages.c.notes).where(*_WAITS_FOR_A_PERSON).with_for_update()
 _RETRY = (
     update(messages)
-    .where(
-        messages.c.id == bindparam("b_id"),
-        messages.c.direction == Direction.IN.value,
-        messages.c.state.in_([MessageState.HELD.value, MessageState.FAILED.value]),
-    )
+    .where(*_WAITS_FOR_A_PERSON)
     .values(
         state=MessageState.DUE.value,
         reason="",
         attempts=0,
+        notes=bindparam("b_notes"),
         due_at=bindparam("now", type_=messages.c.due_at.type),
     )
 )
@@ -55,8 +58,11 @@ class SqlDesk:
         """`Desk.retry`."""
 
         def work(connection: Connection) -> bool:
-            if not connection.execute(_RETRY, {"b_id": message_id, "now": now}).rowcount:
+            row = connection.execute(_NOTES, {"b_id": message_id}).first()
+            if row is None:
                 return False
+            notes = [*(note for note in row.notes if note != ASKED_FOR), ASKED_FOR]
+            connection.execute(_RETRY, {"b_id": message_id, "now": now, "b_notes": notes})
             add_events(connection, [event])
             return True
 
