@@ -132,8 +132,8 @@ async def running_api(service: Service, listening: socket.socket) -> AsyncIterat
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.01)  # noqa: ASYNC110 - uvicorn says so by a flag alone
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn says so by a flag alone
+        await asyncio.sleep(0.01)
     host, port = listening.getsockname()[:2]
     log.info("api.listening", host=host, port=port)
     try:

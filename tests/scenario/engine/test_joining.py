@@ -81,10 +81,10 @@ SENDERS = {
     "name of a participant": ("ada <mallory@evil.test>", {}, False),
 }
 CITES = {
-    "root": lambda t: t.root,
-    "middle": lambda t: t.middle,
-    "unknown beside root": lambda t: f"<unknown@x.test> {t.root}",
-    "all theirs": lambda t: f"{t.root} {t.middle}",
+    "root": "{root}",
+    "middle": "{middle}",
+    "unknown beside root": "<unknown@x.test> {root}",
+    "all theirs": "{root} {middle}",
 }
 
 
@@ -95,7 +95,14 @@ async def test_d3_who_cites_a_known_id_joins_only_as_a_participant(
 ) -> None:
     known = await talk(office)
     address, headers, joins = SENDERS[sender]
-    taken = await office.arrive(mail(address, "it is me", References=CITES[cites](known), **headers))
+    taken = await office.arrive(
+        mail(
+            address,
+            "it is me",
+            References=CITES[cites].format(root=known.root, middle=known.middle),
+            **headers,
+        )
+    )
     assert (taken.message.thread_id == known.thread_id) is joins
     if not joins:
         thread = await office.service.store.things.thread(taken.message.thread_id)

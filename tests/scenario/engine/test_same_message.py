@@ -1,5 +1,7 @@
 """D2: the same mail by several ways is one; other mail under the same id is not."""
 
+from email.message import EmailMessage
+
 import pytest
 
 from postroom.core.model import MessageState, Source
@@ -46,20 +48,21 @@ async def test_a_forged_copy_does_not_stand_in_for_the_honest_mail(office: Offic
     assert honest.message.state is MessageState.DUE
 
 
+def without_id(text: str, subject: str = "Question") -> EmailMessage:
+    return mail(text=text, subject=subject, message_id=None, Date="Mon, 02 Mar 2026 09:00:00 +0000")
+
+
 async def test_without_an_id_equal_mail_is_one_and_other_mail_is_not(office: Office) -> None:
-    made = {"message_id": None, "Date": "Mon, 02 Mar 2026 09:00:00 +0000"}
-    first = await office.arrive(mail(text="hello", **made))
-    assert (await office.arrive(mail(text="hello", **made))).known
-    assert not (await office.arrive(mail(text="hello!", **made))).known
-    assert not (await office.arrive(mail(text="hello", subject="Other", **made))).known
+    first = await office.arrive(without_id("hello"))
+    assert (await office.arrive(without_id("hello"))).known
+    assert not (await office.arrive(without_id("hello!"))).known
+    assert not (await office.arrive(without_id("hello", "Other"))).known
     assert first.message.state is MessageState.DUE
 
 
 async def test_webhook_posts_without_an_id_never_merge(office: Office) -> None:
-    made = {"message_id": None, "Date": "Mon, 02 Mar 2026 09:00:00 +0000"}
-    facts = {"source": Source.WEBHOOK, "place": None}
-    await office.arrive(mail(**made), **facts)
-    assert not (await office.arrive(mail(**made), **facts)).known
+    await office.arrive(without_id("hello"), source=Source.WEBHOOK, place=None)
+    assert not (await office.arrive(without_id("hello"), source=Source.WEBHOOK, place=None)).known
 
 
 @pytest.mark.parametrize(
