@@ -12,11 +12,6 @@ from tests.support.reading import SECRET, USER, Reader, farewell, login_for, noo
 from tests.support.scripted_imap import Peer, ScriptedImap
 
 
-@pytest.fixture
-def reader(authority: CertificateAuthority) -> Reader:
-    return Reader(authority)
-
-
 async def refusing(peer: Peer, answer: str) -> None:
     await peer.send("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready")
     command = await peer.receive()

@@ -1,32 +1,14 @@
 """Kept connections: reused while they live, replaced unnoticed when they do not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from postroom.adapters.smtp_kept import Keeping
 from postroom.core.errors import MailServerError, ServerCode
 from tests.support.certificates import CertificateAuthority
-from tests.support.scripted_smtp import CLOSE, HANG, Raw, Reaction, ScriptedSmtp
-from tests.support.submitting import PATIENT, SHORT, Client, login_for
-
-MakeServer = Callable[..., ScriptedSmtp]
-
-
-@pytest.fixture
-async def client(authority: CertificateAuthority) -> AsyncIterator[Client]:
-    made = Client(authority.client_context(), PATIENT)
-    yield made
-    await made.submission.close()
-
-
-@pytest.fixture
-def server(authority: CertificateAuthority) -> MakeServer:
-    def make(**how: object) -> ScriptedSmtp:
-        return ScriptedSmtp(tls=authority.localhost().context(), **how)  # type: ignore[arg-type] # keywords of ScriptedSmtp
-
-    return make
+from tests.support.scripted_smtp import CLOSE, HANG, Raw, Reaction
+from tests.support.submitting import SHORT, Client, MakeServer, login_for
 
 
 @pytest.mark.parametrize("starttls", [False, True], ids=["tls", "starttls"])

@@ -2,7 +2,6 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Callable
 
 import pytest
 
@@ -12,25 +11,9 @@ from postroom.adapters.tls import client_context
 from postroom.core.errors import MailServerError, ServerCode
 from tests.support.certificates import CertificateAuthority
 from tests.support.scripted_smtp import CLOSE, HANG, ScriptedSmtp
-from tests.support.submitting import SECRET, Client, login_for
+from tests.support.submitting import SECRET, Client, MakeServer, login_for
 
 USER = "agent@example.test"
-
-
-@pytest.fixture
-def client(authority: CertificateAuthority) -> Client:
-    return Client(authority.client_context())
-
-
-@pytest.fixture
-def server(authority: CertificateAuthority) -> Callable[..., ScriptedSmtp]:
-    def make(**how: object) -> ScriptedSmtp:
-        return ScriptedSmtp(tls=authority.localhost().context(), **how)  # type: ignore[arg-type] # keywords of ScriptedSmtp
-
-    return make
-
-
-MakeServer = Callable[..., ScriptedSmtp]
 
 
 # --- TLS ------------------------------------------------------------------------------------------

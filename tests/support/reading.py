@@ -8,6 +8,7 @@ from postroom.adapters.mailbox import ImapAccess
 from postroom.adapters.mailbox.patience import Patience
 from postroom.adapters.mailbox.session import ImapSession
 from postroom.core.model import Login, Server
+from postroom.core.ports import FetchedMessage, MailSession
 from postroom.imap.dial import Deadlines
 from tests.support.certificates import CertificateAuthority
 from tests.support.scripted_imap import Peer, Script, ScriptedImap
@@ -15,6 +16,7 @@ from tests.support.submitting import Trail
 
 SECRET = "corréct horse"
 USER = "agent@example.test"
+CAP = 1000
 BRISK = Deadlines(connect=5.0, greeting=5.0, command=5.0, transfer=5.0)
 SHORT = Patience(liveness=0.5, probe=2.0, goodbye=0.5)
 
@@ -48,6 +50,11 @@ class Reader:
 def login_for(server: ScriptedImap, host: str = "localhost", *, secret: str = SECRET) -> Login:
     """A login to this server, which the operator named."""
     return Login(Server(host, server.address[1], "tls", trusted=True), USER, secret)
+
+
+async def fetched(session: MailSession, *ranges: range, cap: int = CAP) -> list[FetchedMessage]:
+    """What the INBOX gives of these UIDs."""
+    return [message async for message in session.fetch("INBOX", ranges, cap)]
 
 
 async def select(peer: Peer, *, exists: int, uidnext: int, uidvalidity: int = 7) -> None:

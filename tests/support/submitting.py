@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from postroom.adapters.hosts import PublicHosts
@@ -11,11 +11,15 @@ from postroom.adapters.smtp_kept import Keeping
 from postroom.adapters.submission import SmtpSubmission
 from postroom.core.model import Login, Server
 from postroom.core.submission import Envelope, SmtpReply
+from tests.support.scripted_smtp import ScriptedSmtp
 
 SECRET = "corréct horse"
 MAIL = b"From: a@example.test\r\nTo: b@example.test\r\nSubject: hello\r\n\r\nbody\r\n"
 ONE = Envelope("agent@example.test", ("one@example.test",))
 THREE = Envelope("agent@example.test", ("one@example.test", "two@example.test", "three@example.test"))
+
+MakeServer = Callable[..., ScriptedSmtp]
+"""Makes a server whose certificate the client trusts; takes the keywords of `ScriptedSmtp` but `tls`."""
 
 SHORT = SmtpDeadlines(connect=2.0, command=0.5, reuse=0.5, block=1.0, reply=0.5, probe=2.0)
 PATIENT = SmtpDeadlines(connect=10.0, command=10.0, reuse=10.0, block=10.0, reply=10.0, probe=10.0)

@@ -147,7 +147,7 @@ class PublicHosts:
     async def addresses(self, server: Server) -> tuple[str, ...]:
         """Every address that may be connected to, in the order to try them: never empty.
 
-        Raises `MailServerError`: `dns_failed`, `host_not_allowed`, `timeout`.
+        Raises `MailServerError`: `dns_failed` (also when the DNS is too slow), `host_not_allowed`.
         """
         host = _plain_host(server.host)
         found = await self._look_up(host, server.port)
