@@ -149,10 +149,14 @@ class Answerer:
             return False
         try:
             async with kept(work.claim, self._parts.answering.renew, self._parts.clock):
-                return await _Run(self._parts, work, site).work()
+                end = await _Run(self._parts, work, site).work()
         except LeaseLost:
             log.warning("answer.lease_lost", thread=thread_id)
             return False
+        if end.submission_id is not None:
+            # The thread was given back when the answer was settled: its lease must not end the sending.
+            await self._parts.submitter.look(end.submission_id)
+        return end.more
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,17 +175,14 @@ class _Run:
         self._work = work
         self._site = site
 
-    async def work(self) -> bool:
-        """Settle the message; whether the thread may hold more to do now."""
+    async def work(self) -> _End:
+        """Settle the message."""
         gate = await self._gate()
-        if gate is not None:
-            await self._settle(gate)
-            await self._tell_of(gate)
-            return not gate.pause and gate.state is not MessageState.DUE
-        end = await self._ask()
-        if end.submission_id is not None:
-            await self._parts.submitter.look(end.submission_id)
-        return end.more
+        if gate is None:
+            return await self._ask()
+        await self._settle(gate)
+        await self._tell_of(gate)
+        return _End(more=not gate.pause and gate.state is not MessageState.DUE)
 
     async def _gate(self) -> Settlement | None:
         """Why the agent is not asked now, if so."""
@@ -250,7 +251,7 @@ class _Run:
             reason = answer.reason or "empty_answer"
             return await self._nothing(turn, reason, events)
         try:
-            frozen = self._parts.composer.answer(self._site, self._work.message, answer)
+            frozen = await self._parts.composer.answer(self._site, self._work.message, answer)
         except PostroomError as exc:
             return await self._failed(AgentFailed(exc.text, code=exc.code), turn, 1, notes or [])
         await self._parts.blobs.put(frozen.raw)
