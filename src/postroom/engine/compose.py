@@ -1,7 +1,7 @@
 """From what is to be said to a frozen submission: fixed Message-ID and bytes before any connection (D9)."""
 
-import mimetypes
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
@@ -25,25 +25,31 @@ from postroom.core.registry import Lists, Things
 from postroom.core.settings import EmailChannel
 from postroom.core.store import Outbox
 from postroom.core.submission import Recipient, Submission, SubmissionKind, SubmissionStatus
+from postroom.engine.drafting import (
+    addresses,
+    body_of,
+    files_of,
+    identity,
+    quotation,
+    subject_line,
+    uncomposable,
+)
 from postroom.engine.read import Arrived, read
 from postroom.mail import thread
-from postroom.mail.address import AddressError, check_address, domain_of, normalise
+from postroom.mail.address import domain_of
 from postroom.mail.compose import (
     AUTOMATIC_NOTICE,
     AUTOMATIC_REPLY,
     ComposeError,
     Draft,
-    OutgoingFile,
-    attribution,
     compose,
     needs_smtputf8,
 )
-from postroom.mail.markdown import Body, Quoted, body, html_body, plain_body
-from postroom.mail.message import Address
+from postroom.mail.markdown import body
 
 MESSAGE_LIMIT = 25 * 1024 * 1024
 RECIPIENT_LIMIT = 100
-SUBJECT_LIMIT = 900
+OFF_LOOP_SIZE = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +110,10 @@ class Composer:
         began = None if parent.thread else self._new_thread(site, mail, now)
         conversation = parent.thread or began
         assert conversation is not None
-        draft, recipients = self._draft(site, mail, parent.message, kind, now)
-        frozen = self.freeze(
-            site,
-            draft,
-            recipients,
-            kind,
-            conversation.id,
-            now,
-            submission_id=submission_id,
-            due_at=mail.send_at,
+        thread_id = conversation.id
+        frozen = await _written(
+            len(mail.content) + sum(len(file.content) for file in mail.attachments),
+            lambda: self._new(site, mail, parent.message, kind, thread_id, now, submission_id),
         )
         if began is not None:
             began = replace(began, thread_key=frozen.submission.message_id)
@@ -130,24 +130,31 @@ class Composer:
         await self._outbox.add(frozen.submission, frozen.sent, began, event)
         return frozen.submission
 
-    def answer(self, site: Site, message: Message, answer: Answer) -> Frozen:
+    async def answer(self, site: Site, message: Message, answer: Answer) -> Frozen:
         """The reply to a message: to its sender, in its thread, from the address it was sent to.
 
         Raises `InvalidInput` or `TooLarge` when the answer cannot be mailed.
         """
+        size = len(answer.text) + sum(len(file.content) for file in answer.attachments)
+        quoted = len(message.text) if site.settings.quote else 0
+        return await _written(size + quoted, lambda: self._reply(site, message, answer))
+
+    def _reply(self, site: Site, message: Message, answer: Answer) -> Frozen:
         channel = _channel(site)
         assert message.sender is not None
         now = self._clock.now()
         to = reply_address(message.sender, message.reply_to, site.settings.reply_to.allow)
-        quoted = _quotation(message) if site.settings.quote else None
-        draft = _draft_of(
-            channel,
-            identity_for(message, channel),
-            body(answer.text, site.settings.signature, quoted),
-            subject=thread.reply_subject(message.subject),
+        quoted = quotation(message) if site.settings.quote else None
+        content = body(answer.text, site.settings.signature, quoted)
+        draft = Draft(
+            from_=identity(channel, identity_for(message, channel)),
             to=(to,),
-            attachments=_files(answer.attachments),
+            subject=thread.reply_subject(message.subject),
+            text=content.text,
+            html=content.html,
+            message_id="",
             date=now,
+            attachments=files_of(answer.attachments),
             headers=(*AUTOMATIC_REPLY, self._hop(site)),
             in_reply_to=message.message_id or None,
             references=thread.reply_references(message.references, message.message_id, message.in_reply_to),
@@ -174,10 +181,7 @@ class Composer:
         key = submission_id or new_id("sub", now)
         domain = domain_of(draft.from_.address).encode("idna").decode()
         message_id = thread.make_message_id(self._secret, thread_id, key.removeprefix("sub_"), domain)
-        try:
-            raw = compose(replace(draft, message_id=message_id))
-        except ComposeError as exc:
-            raise invalid("/", str(exc)) from exc
+        raw = compose(replace(draft, message_id=message_id))
         if len(raw) > MESSAGE_LIMIT:
             raise TooLarge(f"the message has more than {MESSAGE_LIMIT} bytes")
         arrived = Arrived(Source.OURS, raw, now, len(raw))
@@ -210,6 +214,28 @@ class Composer:
         )
         return Frozen(submission, sent, raw)
 
+    def _new(
+        self,
+        site: Site,
+        mail: NewMail,
+        parent: Message | None,
+        kind: SubmissionKind,
+        thread_id: str,
+        now: datetime,
+        submission_id: str | None,
+    ) -> Frozen:
+        draft, recipients = self._draft(site, mail, parent, kind, now)
+        return self.freeze(
+            site,
+            draft,
+            recipients,
+            kind,
+            thread_id,
+            now,
+            submission_id=submission_id,
+            due_at=mail.send_at,
+        )
+
     async def _parent(self, site: Site, mail: NewMail) -> "_Parent":
         if mail.thread_id is not None:
             found = await self._things.thread(mail.thread_id)
@@ -239,16 +265,18 @@ class Composer:
         if len(recipients) > RECIPIENT_LIMIT:
             raise invalid("/to", f"must not name more than {RECIPIENT_LIMIT} recipients in all")
         notice = AUTOMATIC_NOTICE if kind is SubmissionKind.NOTICE else ()
-        draft = _draft_of(
-            channel,
-            mail.from_,
-            _body(mail, site),
-            subject=_line(mail.subject, "/subject"),
+        content = body_of(mail.content, mail.content_type, site.settings.signature)
+        draft = Draft(
+            from_=identity(channel, mail.from_),
             to=to,
             cc=cc,
             reply_to=reply_to,
-            attachments=_files(mail.attachments),
+            subject=subject_line(mail.subject),
+            text=content.text,
+            html=content.html,
+            message_id="",
             date=now,
+            attachments=files_of(mail.attachments),
             headers=(*notice, self._hop(site)),
             in_reply_to=parent.message_id if parent else None,
             references=_references(parent),
@@ -260,6 +288,14 @@ class Composer:
 
     def _new_thread(self, site: Site, mail: NewMail, now: datetime) -> Thread:
         return Thread(new_id("thr", now), site.id, "", mail.subject, now, now)
+
+
+async def _written(size: int, write: Callable[[], Frozen]) -> Frozen:
+    """What `write` gives; a large mail is written in a thread, so that the loop goes on meanwhile."""
+    try:
+        return await asyncio.to_thread(write) if size > OFF_LOOP_SIZE else write()
+    except ComposeError as exc:
+        raise uncomposable(exc) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,93 +317,3 @@ def _channel(site: Site) -> EmailChannel:
     if channel is None or channel.outgoing_server is None:
         raise Conflict("the site has no outgoing mail server yet", code="no_outgoing_server")
     return channel
-
-
-def _draft_of(
-    channel: EmailChannel,
-    from_: str | None,
-    content: Body,
-    *,
-    subject: str,
-    to: tuple[Address, ...],
-    date: datetime,
-    headers: tuple[tuple[str, str], ...],
-    attachments: tuple[OutgoingFile, ...],
-    in_reply_to: str | None,
-    references: tuple[str, ...],
-    cc: tuple[Address, ...] = (),
-    reply_to: tuple[Address, ...] = (),
-) -> Draft:
-    return Draft(
-        from_=identity(channel, from_),
-        to=to,
-        cc=cc,
-        reply_to=reply_to,
-        subject=subject,
-        text=content.text,
-        html=content.html,
-        message_id="",
-        date=date,
-        attachments=attachments,
-        in_reply_to=in_reply_to,
-        references=references,
-        headers=headers,
-    )
-
-
-def identity(channel: EmailChannel, wanted: str | None) -> Address:
-    """The sender: the account or one of its aliases, with the display name asked for or the site's own.
-
-    Raises `InvalidInput` at /from for any other address.
-    """
-    own = {normalise(address): address for address in channel.addresses}
-    asked = addresses((wanted,), "/from")[0] if wanted else Address("", channel.email)
-    if normalise(asked.address) not in own:
-        raise invalid("/from", "must be the address of the account or one of its aliases")
-    return Address(asked.name or channel.display_name or "", own[normalise(asked.address)])
-
-
-def addresses(values: Sequence[str], pointer: str) -> tuple[Address, ...]:
-    """Addresses that a caller wrote, checked. Raises `InvalidInput` at the pointer, with the index."""
-    found = []
-    for index, value in enumerate(values):
-        where = pointer if len(values) == 1 else f"{pointer}/{index}"
-        try:
-            found.append(check_address(value, where))
-        except AddressError as exc:
-            raise invalid(where, str(exc).removeprefix(f"{where}: ")) from exc
-    return tuple(found)
-
-
-def _line(value: str, pointer: str) -> str:
-    if any(ch < " " or ch in "\x7f\x85\u2028\u2029" for ch in value):
-        raise invalid(pointer, "must be one line without control characters")
-    if len(value) > SUBJECT_LIMIT:
-        raise invalid(pointer, f"must not be longer than {SUBJECT_LIMIT} characters")
-    return value
-
-
-def _body(mail: NewMail, site: Site) -> Body:
-    if mail.content_type == "text/plain":
-        return plain_body(mail.content)
-    if mail.content_type == "text/html":
-        return html_body(mail.content)
-    if mail.content_type == "text/markdown":
-        return body(mail.content, site.settings.signature, None)
-    raise invalid("/content_type", "must be text/markdown, text/plain or text/html")
-
-
-def _files(attachments: Sequence[Attachment]) -> tuple[OutgoingFile, ...]:
-    return tuple(
-        OutgoingFile(item.filename, item.content_type or _guess(item.filename), item.content)
-        for item in attachments
-    )
-
-
-def _guess(filename: str) -> str:
-    return mimetypes.guess_type(filename, strict=False)[0] or "application/octet-stream"
-
-
-def _quotation(message: Message) -> Quoted:
-    assert message.sender is not None
-    return Quoted(attribution(message.sender, message.date), message.text)

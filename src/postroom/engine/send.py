@@ -11,7 +11,8 @@ from postroom.core.ports import Bells, Clock
 from postroom.core.registry import Things
 from postroom.core.submission import Submission, SubmissionStatus
 from postroom.engine.answer import answering_now
-from postroom.engine.compose import Composer, NewMail, addresses
+from postroom.engine.compose import Composer, NewMail
+from postroom.engine.drafting import addresses
 from postroom.engine.idempotency import Idempotent, body_hash
 from postroom.engine.submit import Submitter
 from postroom.mail.address import normalise
