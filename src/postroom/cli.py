@@ -21,6 +21,7 @@ from postroom.core.submission import SubmissionStatus
 from postroom.engine.accounts import Check, SideCheck
 from postroom.engine.compose import NewMail
 from postroom.engine.keys import Keyring
+from postroom.inspect.command import inspect
 from postroom.service import DEFAULT_SITE, Service, database_url, opened
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 secrets_app = typer.Typer(help="Look after the secrets at rest.", no_args_is_help=True)
+app.command()(inspect)
 app.add_typer(keys_app, name="keys")
 app.add_typer(secrets_app, name="secrets")
 
