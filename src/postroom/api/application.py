@@ -1,52 +1,41 @@
 """The HTTP application: routes, errors, limits."""
 
-from typing import Any
+from functools import cache
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from postroom.api import email, health, incoming, keys, problems, reading, sites, turns
+from postroom.api import check, health, incoming, keys, openapi, problems, reading, send, sites, turns
 from postroom.api.limits import BodyLimit
 from postroom.api.parts import ApiParts
-
-DESCRIPTION = """Postroom gives an AI agent a mailbox: any existing one, over IMAP and SMTP.
-
-Every call needs an API key, as `Authorization: Bearer …` or `x-api-key: …`. Errors are problem documents
-(RFC 9457) with a stable `code`, and `errors` with JSON pointers where the input was at fault."""
-
-OPEN = ("/healthz", "/readyz", "/metrics", "/email/incoming")
 
 
 def create_app(parts: ApiParts) -> FastAPI:
     """The API over the given parts."""
-    app = FastAPI(title="Postroom", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Postroom",
+        version="1",
+        description=openapi.DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.state.parts = parts
-    for module in (sites, email, incoming, reading, turns, keys, health):
+    for module in (sites, check, send, incoming, reading, turns, keys, health):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(SafeHeaders)
     build = app.openapi
-    app.openapi = lambda: _secured(build())  # type: ignore[method-assign]  # FastAPI's own way to extend it
+    app.openapi = cache(lambda: openapi.completed(build()))  # type: ignore[method-assign]  # its own way
     return app
 
 
-def _secured(document: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document with how to authenticate, on every route that asks for it."""
-    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
-    schemes["bearer"] = {"type": "http", "scheme": "bearer"}
-    schemes["apiKey"] = {"type": "apiKey", "in": "header", "name": "x-api-key"}
-    for path, operations in document["paths"].items():
-        if path not in OPEN:
-            for operation in operations.values():
-                operation["security"] = [{"bearer": []}, {"apiKey": []}]
-    return document
-
-
 class SafeHeaders:
-    """ASGI middleware: headers that keep browsers from guessing and framing."""
+    """ASGI middleware: headers that keep browsers from guessing, framing and storing."""
 
     HEADERS = (
+        (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
         (b"x-frame-options", b"DENY"),
         (b"referrer-policy", b"no-referrer"),

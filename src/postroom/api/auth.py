@@ -51,10 +51,16 @@ def bearer(request: Request) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-async def _caller(request: Request, parts: Parts) -> Caller:
+async def caller_of(request: Request, parts: Parts) -> Caller:
+    """Whose key the request shows, as `Authorization: Bearer` or `x-api-key`. Raises `Unauthorized`."""
     secret = bearer(request) or request.headers.get("x-api-key", "").strip()
     key = await parts.keyring.recognise(secret)
     return Caller(key.id, key.site_id)
 
 
-CallerOf = Annotated[Caller, Depends(_caller)]
+CallerOf = Annotated[Caller, Depends(caller_of)]
+
+
+def not_found(what: str) -> NotFound:
+    """The one answer for things that do not exist and things of others."""
+    return NotFound(f"there is no such {what}", code=f"{what}_not_found")

@@ -1,15 +1,25 @@
-"""JSON bodies read strictly: UTF-8, an object, no doubled names, no NaN; then checked against a model."""
+"""JSON bodies read strictly: UTF-8, an object, no doubled names, no NaN, bounded depth; then checked against
+a model. What is said of a fault never repeats the input."""
 
+import asyncio
 import json
+import re
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from postroom.core.errors import InvalidInput, PostroomError, invalid
-from postroom.core.settings import problems_of
+from postroom.core.settings import pointer, problems_of
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+Document = dict[str, Any]
+
+OFF_LOOP_BYTES = 65_536
+DEEPEST = 50
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class UnsupportedMediaType(PostroomError):
@@ -20,17 +30,56 @@ class UnsupportedMediaType(PostroomError):
     temporary = False
 
 
-async def json_object(request: Request) -> tuple[dict[str, Any], bytes]:
-    """The body as a JSON object, and its bytes. Raises `InvalidInput` or `UnsupportedMediaType`."""
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
+async def json_object(request: Request) -> Document:
+    """The body as a JSON object whose texts can be stored.
+
+    Raises `InvalidInput` or `UnsupportedMediaType`.
+    """
+    if not is_json(media_type(request)):
         raise UnsupportedMediaType("the body must be application/json")
-    raw = await request.body()
-    return parse_object(raw), raw
+    return await beside(parse_object, await request.body())
 
 
-def parse_object(raw: bytes) -> dict[str, Any]:
-    """A JSON object (RFC 8259) from UTF-8 bytes. Raises `InvalidInput` that never repeats the input."""
+async def json_model(request: Request, model: type[M]) -> M:
+    """The body as a checked model."""
+    return checked(model, await json_object(request))
+
+
+async def beside(work: Callable[[bytes], T], raw: bytes) -> T:
+    """What `work` gives for the bytes; many of them are worked on in a thread, so that the loop goes on."""
+    return await asyncio.to_thread(work, raw) if len(raw) > OFF_LOOP_BYTES else work(raw)
+
+
+def media_type(request: Request) -> str:
+    """The media type of the body, in lower case; JSON when none is named."""
+    return request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+
+
+def is_json(kind: str) -> bool:
+    """Whether a media type is JSON (RFC 6839 section 3.1)."""
+    return kind == "application/json" or kind.endswith("+json")
+
+
+def parse_object(raw: bytes) -> Document:
+    """A JSON object whose texts can be stored: at most 50 deep, no NUL, no lone surrogate.
+
+    Raises `InvalidInput`.
+    """
+    document = read_object(raw)
+    for place, text in _texts(document):
+        if not text.isascii() or "\x00" in text:
+            check_text(pointer(place), text)
+    return document
+
+
+def check_text(where: str, text: str) -> None:
+    """Raises `InvalidInput` at the pointer for what no database and no mail can hold."""
+    if _UNSTORABLE.search(text):
+        raise invalid(where, "must not hold NUL or lone surrogates")
+
+
+def read_object(raw: bytes) -> Document:
+    """A JSON object (RFC 8259) from UTF-8 bytes. Raises `InvalidInput`."""
     try:
         document = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except InvalidInput:
@@ -42,13 +91,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     return document
 
 
-async def json_model(request: Request, model: type[M]) -> tuple[M, bytes]:
-    """The body as a checked model, and its bytes."""
-    document, raw = await json_object(request)
-    return checked(model, document), raw
-
-
-def checked(model: type[M], document: dict[str, Any]) -> M:
+def checked(model: type[M], document: Document) -> M:
     """The document as a model. Raises `InvalidInput` with a JSON pointer a fault."""
     try:
         return model.model_validate(document)
@@ -56,7 +99,23 @@ def checked(model: type[M], document: dict[str, Any]) -> M:
         raise InvalidInput(problems_of(exc)) from exc
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _texts(document: Document) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every text and every name with its place; iterative, as the depth is a stranger's."""
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    while waiting:
+        place, value = waiting.pop()
+        if len(place) > DEEPEST:
+            raise invalid("", f"the body is more than {DEEPEST} deep")
+        if isinstance(value, str):
+            yield place, value
+        elif isinstance(value, dict):
+            yield from ((place, name) for name in value)
+            waiting.extend(((*place, name), item) for name, item in value.items())
+        elif isinstance(value, list):
+            waiting.extend(((*place, index), item) for index, item in enumerate(value))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Document:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise invalid("", "a name stands twice in one object")
@@ -66,9 +125,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _no_constant(name: str) -> Any:
     del name
     raise invalid("", "NaN and Infinity are not JSON")
-
-
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The OpenAPI description of a JSON body with this model, for routes that read it themselves."""
-    schema = model.model_json_schema(by_alias=True, mode="validation")
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -5,11 +5,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from postroom.api.problems import problem
 
 DEFAULT_LIMIT = 1024 * 1024
-LIMITS = {
-    "/api/agents/tools/sendEmail": 36 * 1024 * 1024,
-    "/email/incoming": 26 * 1024 * 1024,
-}
-ANSWER_LIMIT = 36 * 1024 * 1024
+# What is larger could not become a message that is sent or taken.
+MAIL_LIMIT = 27 * 1024 * 1024
+MAIL_PATHS = ("/api/agents/tools/sendEmail", "/email/incoming")
 
 
 class _BodyTooLarge(Exception):
@@ -60,9 +58,8 @@ class BodyLimit:
 
 def limit_for(path: str) -> int:
     """The most bytes that a request to this path may carry."""
-    if path.startswith("/api/turns/") and path.endswith("/answer"):
-        return ANSWER_LIMIT
-    return LIMITS.get(path, DEFAULT_LIMIT)
+    answers = path.startswith("/api/turns/") and path.endswith("/answer")
+    return MAIL_LIMIT if answers or path in MAIL_PATHS else DEFAULT_LIMIT
 
 
 def _announced(scope: Scope) -> int:

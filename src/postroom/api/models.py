@@ -1,41 +1,61 @@
 """What callers send, checked strictly: unknown fields, wrong types and control characters are refused."""
 
-from datetime import datetime
+from base64 import b64decode
+from binascii import Error as Base64Error
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    model_validator,
-)
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from postroom.core.errors import TooLarge
 from postroom.core.settings import Host, Line, Port
 
-
-def _storable(value: str) -> str:
-    if "\x00" in value or any("\ud800" <= ch <= "\udfff" for ch in value):
-        raise ValueError("must not hold NUL or lone surrogates")
-    return value
+CONTENT_LIMIT = 1_000_000
+RECIPIENTS = 100
+FILES = 100
 
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+def _bounded(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > CONTENT_LIMIT:
+        raise TooLarge(f"/content: more than {CONTENT_LIMIT} characters")
+    return value
+
+
+def _moment(value: Any) -> Any:
+    # A bare number would pass for seconds since 1970, and a date for its midnight.
+    if not isinstance(value, str) or "T" not in value.upper():
+        raise ValueError("must be a date and time with a zone, such as 2026-01-31T09:00:00+01:00")
+    return value
+
+
+def _base64(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    try:
+        return b64decode("".join(value.split()), validate=True)
+    except (AttributeError, Base64Error, ValueError) as exc:
+        raise ValueError("must be base64 text") from exc
+
+
+ADDRESSES = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "items": {"type": "string"}, "maxItems": RECIPIENTS},
+    ]
+}
 Written = Annotated[Line, Field(min_length=1)]
-Addresses = Annotated[list[Written], BeforeValidator(_listed), Field(max_length=100)]
+Addresses = Annotated[
+    list[Written], BeforeValidator(_listed), Field(max_length=RECIPIENTS), WithJsonSchema(ADDRESSES)
+]
 
 
 class Request(BaseModel):
     """Base of request bodies."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(strict=True, extra="forbid")
 
 
 class EncryptRequest(Request):
@@ -55,10 +75,10 @@ class EncryptRequest(Request):
         }
     )
 
-    site_id: Text
-    token_type: Text
-    identifier: Text
-    value: Text = Field(repr=False)
+    site_id: str
+    token_type: str
+    identifier: str
+    value: str = Field(repr=False)
     store_in_db: bool = False
 
 
@@ -83,11 +103,11 @@ class CheckRequest(Request):
         json_schema_extra={"examples": [{"site_id": "your-site-uuid", "use_saved_credentials": True}]}
     )
 
-    site_id: Text | None = None
+    site_id: str | None = None
     use_saved_credentials: bool = True
     email: Line | None = None
     username: Line | None = None
-    password: Annotated[Text | None, Field(min_length=1, max_length=65_536, repr=False)] = None
+    password: Annotated[str | None, Field(min_length=1, max_length=65_536, repr=False)] = None
     incoming_server: Host | None = None
     incoming_port: Port | None = None
     incoming_security: Literal["tls", "starttls"] | None = None
@@ -96,68 +116,61 @@ class CheckRequest(Request):
     outgoing_security: Literal["tls", "starttls"] | None = None
     skip_smtp: bool = False
 
-    @model_validator(mode="after")
-    def _complete(self) -> "CheckRequest":
-        if self.use_saved_credentials:
-            if self.site_id is None:
-                raise ValueError("site_id is required with use_saved_credentials")
-            return self
-        missing = [n for n in ("email", "password") if getattr(self, n) is None]
-        if missing:
-            raise ValueError(f"{' and '.join(missing)} must be given without use_saved_credentials")
-        if self.incoming_server is None and self.outgoing_server is None:
-            raise ValueError("incoming_server or outgoing_server must be given without use_saved_credentials")
-        return self
-
 
 class FileUpload(Request):
     """A file to attach: its bytes in base64."""
 
     filename: Annotated[Line, Field(min_length=1, max_length=255)]
-    content_type: Annotated[Line, Field(max_length=255)] | None = None
-    content: str = Field(repr=False)
+    content_type: (
+        Annotated[str, Field(max_length=255, pattern=r"^[\w.+!#$&^-]+/[\w.+!#$&^-]+( *;[ -~]*)?$")] | None
+    ) = None
+    content: Annotated[
+        bytes,
+        BeforeValidator(_base64),
+        Field(repr=False),
+        WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+    ]
+
+
+def _other_names(schema: dict[str, Any]) -> None:
+    """`email` and `message` may stand for `to` and `content`: one of each pair, not both."""
+    schema["properties"]["email"] = {**ADDRESSES, "description": "Another name for `to`."}
+    schema["properties"]["message"] = {"type": "string", "description": "Another name for `content`."}
+    schema["required"] = [name for name in schema["required"] if name not in OTHER_NAMES.values()]
+    schema["allOf"] = [
+        {"oneOf": [{"required": [name]}, {"required": [other]}]} for other, name in OTHER_NAMES.items()
+    ]
+    schema["examples"] = [
+        {
+            "site_id": "your-site-uuid",
+            "to": "customer@example.com",
+            "subject": "Hello",
+            "content": "Message body...",
+        }
+    ]
+
+
+OTHER_NAMES = {"email": "to", "message": "content"}
 
 
 class SendRequest(Request):
     """A mail to send as the site."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "site_id": "your-site-uuid",
-                    "to": "customer@example.com",
-                    "subject": "Hello",
-                    "content": "Message body...",
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=_other_names)
 
-    site_id: Text
-    to: Annotated[Addresses, Field(min_length=1, validation_alias=AliasChoices("to", "email"))]
+    site_id: str
+    to: Annotated[Addresses, Field(min_length=1)]
     subject: Line
-    content: Annotated[
-        Text, Field(min_length=1, max_length=10_000_000, validation_alias=AliasChoices("content", "message"))
-    ]
+    content: Annotated[str, BeforeValidator(_bounded), Field(min_length=1, repr=False)]
     cc: Addresses = []
     bcc: Addresses = []
     from_: Annotated[Line | None, Field(alias="from")] = None
     reply_to: Addresses = []
-    thread_id: Line | None = None
-    in_reply_to: Line | None = None
+    thread_id: Written | None = None
+    in_reply_to: Written | None = None
     content_type: Literal["text/markdown", "text/plain", "text/html"] = "text/markdown"
-    attachments: Annotated[list[FileUpload], Field(max_length=100)] = []
-    send_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_name_each(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            for name, other in (("to", "email"), ("content", "message")):
-                if name in data and other in data:
-                    raise ValueError(f"{name} and {other} are two names of one field; give one of them")
-        return data
+    attachments: Annotated[list[FileUpload], Field(max_length=FILES)] = []
+    send_at: Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_moment)] | None = None
 
 
 class IncomingRequest(BaseModel):
@@ -195,8 +208,3 @@ class KeyRequest(Request):
 
     label: Annotated[Line, Field(max_length=200)] = ""
     site_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
-
-
-def past_or_soon(moment: datetime | None, now: datetime, limit_days: int = 366) -> bool:
-    """Whether a time to send at is one that can be meant."""
-    return moment is None or (moment - now).days <= limit_days

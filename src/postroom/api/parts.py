@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from postroom.core.model import Bell
-from postroom.core.ports import Blobs, Clock, Credentials
+from postroom.core.ports import Blobs, Clock
 from postroom.core.store import Store
 from postroom.engine.accounts import Accounts
 from postroom.engine.answer import Answerer
 from postroom.engine.idempotency import Idempotent
 from postroom.engine.incoming import Incoming
+from postroom.engine.incoming_tokens import IncomingTokens
 from postroom.engine.keys import Keyring
 from postroom.engine.send import Mailer
 from postroom.engine.watch import Watchers
@@ -22,13 +23,13 @@ class ApiParts:
     store: Store
     blobs: Blobs
     clock: Clock
-    credentials: Credentials
     keyring: Keyring
     idempotent: Idempotent
     accounts: Accounts
     mailer: Mailer
     answerer: Answerer
     incoming: Incoming
+    incoming_tokens: IncomingTokens
     watchers: Watchers
     ready: Callable[[], str]
     ring: Callable[[Bell], Awaitable[None]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -16,6 +17,8 @@ from postroom.core.settings import pointer
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 100
+LONGEST_DETAIL = 1000
 
 
 def problem(
@@ -33,11 +36,11 @@ def problem(
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
-        "detail": detail,
+        "detail": detail if len(detail) <= LONGEST_DETAIL else f"{detail[:LONGEST_DETAIL]}…",
     }
     if hint:
         body["hint"] = hint
-    listed = [{"pointer": e.pointer, "detail": e.text} for e in errors]
+    listed = [{"pointer": e.pointer, "detail": e.text} for e in islice(errors, MOST_ERRORS)]
     if listed:
         body["errors"] = listed
     return JSONResponse(body, status, dict(headers or {}), media_type=MEDIA_TYPE)
@@ -69,22 +72,16 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
 
 
 def _fault(entry: Mapping[str, Any]) -> Problem:
-    place = tuple(entry["loc"])
-    place = place[1:] if place[:1] in (("body",), ("query",), ("path",), ("header",)) else place
-    if entry["type"] == "json_invalid":
-        return Problem("", "the body is not valid JSON")
-    if entry["type"] == "extra_forbidden":
-        return Problem(pointer(place), "is not a known field")
-    return Problem(pointer(place), str(entry["msg"]).removeprefix("Value error, "))
+    """A fault of a query parameter; bodies are read and judged by `body`."""
+    return Problem(pointer(tuple(entry["loc"])[1:]), str(entry["msg"]))
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, HTTPException)
-    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("'", "")
-    return problem(
-        error.status_code, code, HTTPStatus(error.status_code).description or code, headers=error.headers
-    )
+    status = HTTPStatus(error.status_code)
+    code = status.phrase.lower().replace(" ", "_")
+    return problem(status, code, status.description or status.phrase, headers=error.headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -1,15 +1,17 @@
 """Reading: lists under a site, single things by their id, and what a person may change by hand."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 
-from postroom.api import views
-from postroom.api.auth import Caller, CallerOf, Parts, bearer
+from postroom.api import shown, views
+from postroom.api.auth import Caller, CallerOf, Parts, bearer, caller_of, not_found
+from postroom.api.openapi import gives
 from postroom.api.parts import ApiParts
-from postroom.api.sites import After, Limit, not_found
+from postroom.api.sites import After, Limit
 from postroom.api.views import Json
 from postroom.core.errors import Conflict
 from postroom.core.model import (
@@ -27,7 +29,7 @@ from postroom.core.model import (
 from postroom.core.submission import SubmissionKind, SubmissionStatus
 from postroom.engine.turn import attachment_bytes
 
-router = APIRouter()
+router = APIRouter(tags=["reading"])
 
 T = TypeVar("T")
 Text = Annotated[str | None, Query(max_length=998)]
@@ -39,7 +41,7 @@ SAFE_HEADERS = {
 }
 
 
-@router.get("/api/sites/{site_id}/threads", tags=["reading"])
+@router.get("/api/sites/{site_id}/threads", responses=gives(shown.ShownPage[shown.ShownThread]))
 async def list_threads(
     site_id: str,
     caller: CallerOf,
@@ -55,7 +57,7 @@ async def list_threads(
     return _listed(await parts.store.lists.threads(site_id, filters, cursor, limit), views.thread)
 
 
-@router.get("/api/sites/{site_id}/messages", tags=["reading"])
+@router.get("/api/sites/{site_id}/messages", responses=gives(shown.ShownPage[shown.ShownMessage]))
 async def list_messages(
     site_id: str,
     caller: CallerOf,
@@ -76,7 +78,7 @@ async def list_messages(
     return _listed(await parts.store.lists.messages(site_id, filters, cursor, limit), views.message)
 
 
-@router.get("/api/sites/{site_id}/submissions", tags=["reading"])
+@router.get("/api/sites/{site_id}/submissions", responses=gives(shown.ShownPage[shown.ShownSubmission]))
 async def list_submissions(
     site_id: str,
     caller: CallerOf,
@@ -93,7 +95,7 @@ async def list_submissions(
     return _listed(await parts.store.lists.submissions(site_id, filters, cursor, limit), views.submission)
 
 
-@router.get("/api/sites/{site_id}/events", tags=["reading"])
+@router.get("/api/sites/{site_id}/events", responses=gives(shown.ShownPage[shown.ShownEvent]))
 async def list_events(
     site_id: str,
     caller: CallerOf,
@@ -114,15 +116,18 @@ async def list_events(
     return _listed(await parts.store.lists.events(site_id, filters, cursor, limit), views.event)
 
 
-@router.get("/api/threads/{thread_id}", tags=["reading"])
-async def get_thread(thread_id: str, caller: CallerOf, parts: Parts) -> Json:
-    """A conversation with its messages, oldest first."""
+@router.get("/api/threads/{thread_id}", responses=gives(shown.ShownThreadWithMessages))
+async def get_thread(
+    thread_id: str, caller: CallerOf, parts: Parts, cursor: After = None, limit: Limit = 200
+) -> Json:
+    """A conversation with its latest messages, oldest first; `next` opens those before them."""
     found = await _thread(thread_id, caller, parts)
-    messages = await parts.store.answering.conversation(thread_id)
-    return {**views.thread(found), "items": [views.message(m) for m in messages]}
+    page = await parts.store.lists.messages(found.site_id, {"thread_id": thread_id}, cursor, limit)
+    items = [views.message(m) for m in reversed(page.items)]
+    return {**views.thread(found), "items": items, "next": page.next}
 
 
-@router.post("/api/threads/{thread_id}/resume", tags=["reading"])
+@router.post("/api/threads/{thread_id}/resume", responses=gives(shown.ShownThread))
 async def resume_thread(thread_id: str, caller: CallerOf, parts: Parts) -> Json:
     """End the pause of a conversation: what waits in it is answered."""
     found = await _thread(thread_id, caller, parts)
@@ -133,13 +138,13 @@ async def resume_thread(thread_id: str, caller: CallerOf, parts: Parts) -> Json:
     return views.thread(await _thread(thread_id, caller, parts))
 
 
-@router.get("/api/messages/{message_id}", tags=["reading"])
+@router.get("/api/messages/{message_id}", responses=gives(shown.ShownMessage))
 async def get_message(message_id: str, caller: CallerOf, parts: Parts) -> Json:
     """A message."""
     return views.message(await _message(message_id, caller, parts))
 
 
-@router.get("/api/messages/{message_id}/raw", tags=["reading"], response_class=Response)
+@router.get("/api/messages/{message_id}/raw", response_class=Response)
 async def get_raw(message_id: str, caller: CallerOf, parts: Parts) -> Response:
     """The exact bytes of a message."""
     found = await _message(message_id, caller, parts)
@@ -148,7 +153,7 @@ async def get_raw(message_id: str, caller: CallerOf, parts: Parts) -> Response:
     return Response(data, media_type="message/rfc822", headers=headers)
 
 
-@router.post("/api/messages/{message_id}/retry", tags=["reading"])
+@router.post("/api/messages/{message_id}/retry", responses=gives(shown.ShownMessage))
 async def retry_message(message_id: str, caller: CallerOf, parts: Parts) -> Json:
     """Ask the agent (again) about a message that is held or has failed."""
     found = await _message(message_id, caller, parts)
@@ -159,19 +164,19 @@ async def retry_message(message_id: str, caller: CallerOf, parts: Parts) -> Json
     return views.message(await _message(message_id, caller, parts))
 
 
-@router.get("/api/attachments/{attachment_id}", tags=["reading"], response_class=Response)
+@router.get("/api/attachments/{attachment_id}", response_class=Response)
 async def get_attachment(attachment_id: str, request: Request, parts: Parts) -> Response:
     """The bytes of an attachment: with an API key, or with the token of a turn on its message."""
     found = await parts.store.things.attachment(attachment_id)
     await _may_read_attachment(request, parts, found)
     assert found is not None
     info = next(a for a in found.attachments if a.id == attachment_id)
-    data = attachment_bytes(await parts.blobs.get(found.raw), info.index)
+    data = await asyncio.to_thread(attachment_bytes, await parts.blobs.get(found.raw), info.index)
     headers = {**SAFE_HEADERS, "Content-Disposition": _disposition(info)}
     return Response(data, media_type="application/octet-stream", headers=headers)
 
 
-@router.get("/api/submissions/{submission_id}", tags=["reading"])
+@router.get("/api/submissions/{submission_id}", responses=gives(shown.ShownSubmission))
 async def get_submission(submission_id: str, caller: CallerOf, parts: Parts) -> Json:
     """A submission with what is known per recipient."""
     found = await parts.store.things.submission(submission_id)
@@ -180,22 +185,17 @@ async def get_submission(submission_id: str, caller: CallerOf, parts: Parts) -> 
     return views.submission(found)
 
 
-@router.delete("/api/submissions/{submission_id}", tags=["reading"])
+@router.delete("/api/submissions/{submission_id}", responses=gives(shown.ShownSubmission))
 async def cancel_submission(submission_id: str, caller: CallerOf, parts: Parts) -> Json:
     """Cancel what is still queued."""
     found = await get_submission(submission_id, caller, parts)
     if not await parts.store.outbox.cancel(submission_id, parts.clock.now()):
         raise Conflict(f"it cannot be cancelled any more: {found['status']}", code="not_queued")
+    now = parts.clock.now()
+    kind, site_id = "submission.cancelled", found["site_id"]
+    event = Event(new_id("evt", now), site_id, kind, now, found["thread_id"], submission_id=submission_id)
+    await parts.store.desk.note([event])
     return await get_submission(submission_id, caller, parts)
-
-
-@router.get("/api/turns/{turn_id}", tags=["reading"])
-async def get_turn(turn_id: str, caller: CallerOf, parts: Parts) -> Json:
-    """A run of the agent."""
-    found = await parts.store.things.turn(turn_id)
-    if found is None or not caller.reaches(found.site_id):
-        raise not_found("turn")
-    return views.turn(found)
 
 
 async def _check(site_id: str, caller: Caller, parts: ApiParts) -> None:
@@ -221,9 +221,8 @@ async def _may_read_attachment(request: Request, parts: ApiParts, found: Message
     """Raises the error that a missing attachment has, unless the caller may read it."""
     if found is not None and await parts.answerer.opens(bearer(request), found.id):
         return
-    secret = bearer(request) or request.headers.get("x-api-key", "").strip()
-    key = await parts.keyring.recognise(secret)
-    if found is None or not Caller(key.id, key.site_id).reaches(found.site_id):
+    caller = await caller_of(request, parts)
+    if found is None or not caller.reaches(found.site_id):
         raise not_found("attachment")
 
 

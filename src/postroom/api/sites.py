@@ -4,13 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from postroom.api import views
+from postroom.api import shown, views
 from postroom.api.auth import CallerOf, Parts
-from postroom.api.body import body_of, json_model, json_object
-from postroom.api.models import SETTINGS_EXAMPLE, EncryptRequest
+from postroom.api.body import json_model, json_object
+from postroom.api.models import EncryptRequest
+from postroom.api.openapi import SETTINGS_PATCH, gives, takes
 from postroom.api.views import Json
-from postroom.core.errors import NotFound
 from postroom.core.model import AccountStatus, Page
+from postroom.core.settings import SiteSettings
 
 router = APIRouter()
 
@@ -18,10 +19,15 @@ Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
 After = Annotated[str | None, Query(max_length=500, description="`next` of the page before.")]
 
 
-@router.post("/api/secure-tokens/encrypt", tags=["sites"], openapi_extra=body_of(EncryptRequest))
+@router.post(
+    "/api/secure-tokens/encrypt",
+    tags=["sites"],
+    openapi_extra=takes(EncryptRequest),
+    responses=gives(shown.ShownSealed),
+)
 async def encrypt_token(request: Request, caller: CallerOf, parts: Parts) -> Json:
     """Encrypt a secret; with `store_in_db` keep it for the site. The plain value is never given out."""
-    body, _ = await json_model(request, EncryptRequest)
+    body = await json_model(request, EncryptRequest)
     caller.check_site(body.site_id)
     token_id, sealed = await parts.accounts.seal(
         body.site_id,
@@ -35,7 +41,7 @@ async def encrypt_token(request: Request, caller: CallerOf, parts: Parts) -> Jso
     return {"success": True, "data": data}
 
 
-@router.get("/api/secure-tokens", tags=["sites"])
+@router.get("/api/secure-tokens", tags=["sites"], responses=gives(shown.ShownPage[shown.ShownToken]))
 async def list_tokens(
     caller: CallerOf,
     parts: Parts,
@@ -59,7 +65,7 @@ async def delete_token(token_id: str, caller: CallerOf, parts: Parts) -> Respons
     return Response(status_code=204)
 
 
-@router.get("/api/sites", tags=["sites"])
+@router.get("/api/sites", tags=["sites"], responses=gives(shown.ShownPage[shown.ShownSite]))
 async def list_sites(caller: CallerOf, parts: Parts, cursor: After = None, limit: Limit = 50) -> Json:
     """The sites that the key reaches, each with what its watcher is doing."""
     if caller.site_id is not None:
@@ -70,7 +76,7 @@ async def list_sites(caller: CallerOf, parts: Parts, cursor: After = None, limit
     return {"items": [views.site(s, await _status(parts, s.id)) for s in page.items], "next": page.next}
 
 
-@router.get("/api/sites/{site_id}", tags=["sites"])
+@router.get("/api/sites/{site_id}", tags=["sites"], responses=gives(shown.ShownSiteWithSettings))
 async def get_site(site_id: str, caller: CallerOf, parts: Parts) -> Json:
     """A site with the state of its account and its settings."""
     caller.check_site(site_id)
@@ -88,7 +94,7 @@ async def delete_site(site_id: str, caller: CallerOf, parts: Parts) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/api/sites/{site_id}/settings", tags=["sites"])
+@router.get("/api/sites/{site_id}/settings", tags=["sites"], responses=gives(SiteSettings))
 async def get_settings(site_id: str, caller: CallerOf, parts: Parts) -> Json:
     """The full settings."""
     caller.check_site(site_id)
@@ -98,28 +104,16 @@ async def get_settings(site_id: str, caller: CallerOf, parts: Parts) -> Json:
 @router.patch(
     "/api/sites/{site_id}/settings",
     tags=["sites"],
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                kind: {"schema": {"type": "object"}, "example": SETTINGS_EXAMPLE}
-                for kind in ("application/json", "application/merge-patch+json")
-            },
-        }
-    },
+    openapi_extra=SETTINGS_PATCH,
+    responses=gives(SiteSettings),
 )
 async def patch_settings(site_id: str, request: Request, caller: CallerOf, parts: Parts) -> Json:
     """Change settings by a JSON merge patch (RFC 7396); answers the full settings. Takes effect at once."""
     caller.check_site(site_id)
-    patch, _ = await json_object(request)
+    patch = await json_object(request)
     site = await parts.accounts.patch(site_id, patch, may_create=caller.admin)
     return site.settings.document()
 
 
 async def _status(parts: Parts, site_id: str) -> AccountStatus | None:
     return parts.watchers.status(site_id) or await parts.store.accounts.status(site_id)
-
-
-def not_found(what: str) -> NotFound:
-    """The one answer for things that do not exist and things of others."""
-    return NotFound(f"there is no such {what}", code=f"{what}_not_found")

@@ -247,7 +247,7 @@ class Composer:
         if mail.in_reply_to is not None:
             wanted = mail.in_reply_to.strip().strip("<>")
             page = await self._lists.messages(site.id, {"message_id": wanted}, None, 1)
-            if not page.items:
+            if not wanted or not page.items:
                 raise invalid("/in_reply_to", "no message with this Message-ID is known here")
             message = page.items[0]
             return _Parent(await self._things.thread(message.thread_id), message)

@@ -1,5 +1,6 @@
 """Mail that a provider posts to us (B3): it takes the same path as mail that was read from a mailbox."""
 
+import re
 from dataclasses import dataclass, field
 
 from postroom.core.errors import InvalidInput, Problem
@@ -10,6 +11,9 @@ from postroom.engine.ingest import Ingest, Taken
 from postroom.engine.read import Arrived
 from postroom.mail.address import AddressError, check_address, normalise
 from postroom.mail.message import Address
+
+FOLD = re.compile(r"\r?\n[ \t]+|\t")
+LINES = ("subject", "message_id", "in_reply_to", "references")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +62,21 @@ class Incoming:
 def raw_of(post: IncomingPost) -> bytes:
     """The post as a message (RFC 5322, header in UTF-8 as RFC 6532 has it), with the fields it named and
     no others. Raises `InvalidInput` with JSON pointers."""
+    lines = {name: _unfolded(getattr(post, name)) for name in LINES}
     problems = [
         Problem(f"/{name}", "must be one line without control characters")
-        for name in ("subject", "message_id", "in_reply_to", "references")
-        if _has_controls(getattr(post, name))
+        for name, line in lines.items()
+        if _has_controls(line)
     ]
     if problems:
         raise InvalidInput(problems)
     fields = [
         ("From", _written(_address(post.from_address, "/from_address"))),
         ("To", _written(_address(post.to_address, "/to_address"))),
-        ("Subject", post.subject),
-        ("Message-ID", _bracketed(post.message_id)),
-        ("In-Reply-To", _bracketed(post.in_reply_to)),
-        ("References", " ".join(_bracketed(one) for one in post.references.replace(">", "> ").split())),
+        ("Subject", lines["subject"]),
+        ("Message-ID", _bracketed(lines["message_id"])),
+        ("In-Reply-To", _bracketed(lines["in_reply_to"])),
+        ("References", " ".join(_bracketed(one) for one in lines["references"].replace(">", "> ").split())),
         ("MIME-Version", "1.0"),
         ("Content-Type", "text/plain; charset=utf-8"),
         ("Content-Transfer-Encoding", "8bit"),
@@ -92,6 +97,11 @@ def _written(address: Address) -> str:
         return f"<{address.address}>"
     quoted = address.name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{quoted}" <{address.address}>'
+
+
+def _unfolded(value: str) -> str:
+    # Providers hand header values on as they stood in the mail, folded (RFC 5322 section 2.2.3).
+    return FOLD.sub(" ", value).strip()
 
 
 def _bracketed(value: str) -> str:
