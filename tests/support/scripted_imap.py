@@ -149,7 +149,7 @@ class ScriptedImap:
         return b"".join(bytes(peer.received) for peer in self.peers)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         return self
 
     async def __aexit__(
@@ -168,12 +168,12 @@ class ScriptedImap:
         async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = Peer(reader, writer)
         self.peers.append(peer)
+        self._tasks.add(asyncio.ensure_future(self._serve(peer, writer)))
+
+    async def _serve(self, peer: Peer, writer: asyncio.StreamWriter) -> None:
         try:
             await self._script(peer)
             writer.close()

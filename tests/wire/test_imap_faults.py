@@ -210,6 +210,48 @@ async def test_a_slow_taker_is_not_the_servers_fault(authority: CertificateAutho
         assert taken == [1, 2, 3, 4, 5]
 
 
+async def test_a_taker_may_send_commands_between_messages(authority: CertificateAuthority) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        big = b"{700000}\r\n" + bytes(700_000)
+        lines = [b"* %d FETCH (UID %d BODY[] " % (uid, uid) + big + b")" for uid in range(1, 9)]
+        await peer.answer("UID FETCH", *lines)
+        for _ in range(8):
+            await peer.answer("UID STORE")
+
+    async with conversation(authority, script) as (client, _):
+        taken = []
+        async with aclosing(client.uid_fetch(UidSet.starting_at(1), [FetchItem.BODY], 700_000)) as messages:
+            async for message in messages:
+                await client.add_flags(UidSet.of([message.uid]), ["\\Answered"])
+                taken.append(message.uid)
+        assert taken == list(range(1, 9))
+
+
+async def test_two_fetches_under_way_do_not_run_out_of_time_for_a_slow_taker(
+    authority: CertificateAuthority,
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        first, second = await peer.expect("UID FETCH"), await peer.expect("UID FETCH")
+        for command, uids in ((first, range(1, 5)), (second, range(5, 9))):
+            for uid in uids:
+                await peer.send(b"* %d FETCH (UID %d BODY[] {700000}" % (uid, uid), bytes(700_000) + b")")
+            await peer.send(f"{command.tag} OK done")
+
+    async with conversation(authority, script, deadlines=IMPATIENT) as (client, _):
+        early = client.uid_fetch(UidSet.spanning([(1, 4)]), [FetchItem.BODY], 700_000)
+        late = client.uid_fetch(UidSet.spanning([(5, 8)]), [FetchItem.BODY], 700_000)
+        async with aclosing(early), aclosing(late):
+            first, second = await asyncio.gather(anext(early), anext(late))
+            taken = [first.uid, second.uid]
+            for messages in (early, late):
+                async for message in messages:
+                    await asyncio.sleep(0.15)
+                    taken.append(message.uid)
+        assert sorted(taken) == list(range(1, 9))
+
+
 async def test_an_upload_that_is_not_taken_is_given_up(authority: CertificateAuthority) -> None:
     async def script(peer: Peer) -> None:
         await peer.log_in("IMAP4rev1")

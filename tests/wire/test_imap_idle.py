@@ -100,6 +100,19 @@ async def test_another_task_can_interrupt(authority: CertificateAuthority) -> No
         await server.finished()
 
 
+async def test_a_command_during_idle_is_a_mistake_that_shows(authority: CertificateAuthority) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await done(peer, await idling(peer))
+        await peer.answer("NOOP")
+
+    async with conversation(authority, script) as (client, _):
+        async with client.idle():
+            with pytest.raises(RuntimeError):
+                await client.noop()
+        await client.noop()
+
+
 async def test_a_server_that_ends_idle_itself_is_heard(authority: CertificateAuthority) -> None:
     async def script(peer: Peer) -> None:
         await peer.log_in()

@@ -7,6 +7,7 @@ import pytest
 from postroom.imap.client import Client
 from postroom.imap.dial import Deadlines, Endpoint, Security
 from postroom.imap.errors import (
+    ImapClosed,
     ImapConnectError,
     ImapError,
     ImapInvalidArgument,
@@ -198,6 +199,33 @@ async def test_a_context_that_does_not_verify_is_not_taken(authority: Certificat
     careless.check_hostname = False
     with pytest.raises(ImapInvalidArgument):
         Endpoint(("127.0.0.1", 993), "localhost", Security.TLS, careless)
+
+
+@pytest.mark.parametrize("host", ["", "a..b", "x" * 70])
+async def test_what_is_no_host_name_is_not_taken(authority: CertificateAuthority, host: str) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.hang()
+
+    async with ScriptedImap(script, tls=authority.localhost().context()) as server:
+        await refused(server, authority, Security.TLS, ImapInvalidArgument, host)
+
+
+async def test_an_address_has_to_be_resolved(authority: CertificateAuthority) -> None:
+    with pytest.raises(ImapInvalidArgument):
+        Endpoint(("localhost", 993), "localhost", Security.TLS, authority.client_context())
+
+
+async def test_a_server_that_ends_tls_ends_the_connection(authority: CertificateAuthority) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await peer.expect("NOOP")
+        peer.writer.close()
+
+    async with ScriptedImap(script, tls=authority.localhost().context()) as server:
+        client = await Client.open(endpoint(server, authority), ACCOUNT, DEADLINES)
+        with pytest.raises(ImapClosed):
+            await client.noop()
+        await client.close()
 
 
 async def test_a_server_without_tls_on_the_tls_port_is_a_tls_error(authority: CertificateAuthority) -> None:

@@ -4,19 +4,22 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from postroom.imap.connection import Connection
 from postroom.imap.exchange import Exchange, Untagged
 from postroom.imap.fetch import Fetched, FetchGathering
+from postroom.imap.pace import Pace
 
 HIGH_WATER: Final = 1 << 20
 """Bytes held for the taker before reading stops; it goes on when half of them are taken."""
 
 
 class Backlog:
-    """What one FETCH brought, in order. Reading pauses above HIGH_WATER; a response renews the deadline."""
+    """What one FETCH brought, in order. Each response renews the deadline.
 
-    def __init__(self, connection: Connection, gathering: FetchGathering, seconds: float) -> None:
-        self._connection = connection
+    Above HIGH_WATER reading pauses, unless the taker has sent another command meanwhile and waits for it.
+    """
+
+    def __init__(self, pace: Pace, gathering: FetchGathering, seconds: float) -> None:
+        self._pace = pace
         self._gathering = gathering
         self._seconds = seconds
         self._ready: deque[Fetched] = deque()
@@ -30,15 +33,14 @@ class Backlog:
         found = self._gathering.take(response)
         if isinstance(found, Fetched):
             self._put(found)
-        if found and self._exchange is not None:
-            self._renew(self._exchange)
+        if found and self._exchange is not None and not self._exchange.finished.done():
+            self._pace.expect(self._exchange, self._seconds)
         return found is not False
 
     def follow(self, exchange: Exchange) -> None:
         """The command that brings the responses."""
         self._exchange = exchange
         exchange.finished.add_done_callback(self._wake)
-        self._renew(exchange)
 
     async def next(self) -> Fetched | None:
         """The next message; None when the command has ended and all of its messages are taken."""
@@ -46,44 +48,47 @@ class Backlog:
         while not self._ready:
             if self._exchange.finished.done():
                 return None
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+            await self._wait()
         found = self._ready.popleft()
         self._held -= found.weight
-        if self._held < HIGH_WATER // 2:
-            self.release()
+        if self._holding and self._held < HIGH_WATER // 2:
+            self._go_on()
         return found
-
-    def release(self) -> None:
-        """Lets the server go on."""
-        if self._holding:
-            self._holding = False
-            if self._exchange is not None and not self._exchange.finished.done():
-                self._connection.expect(self._exchange, self._seconds)
-            self._connection.link.resume()
 
     def abandon(self) -> None:
         """Nobody takes the rest: it is read and dropped."""
         self._abandoned = True
         self._ready.clear()
-        self.release()
+        if self._holding:
+            self._go_on()
 
     def _put(self, found: Fetched) -> None:
         if self._abandoned:
             return
         self._ready.append(found)
         self._held += found.weight
-        if self._held > HIGH_WATER and not self._holding:
-            self._holding = True
-            self._connection.link.pause()
         self._wake()
+        if self._held > HIGH_WATER and not self._holding:
+            self._holding = self._pace.hold(self._go_on)
 
-    def _renew(self, exchange: Exchange) -> None:
-        if self._holding:
-            exchange.expires = None
-        elif not exchange.finished.done():
-            self._connection.expect(exchange, self._seconds)
+    def _go_on(self) -> None:
+        self._holding = False
+        self._pace.go_on()
+
+    async def _wait(self) -> None:
+        self._waiter = waiter = asyncio.get_running_loop().create_future()
+        self._pace.wait_begins()
+        try:
+            await waiter
+        finally:
+            self._wait_is_over()
 
     def _wake(self, _: object = None) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+            self._wait_is_over()
+
+    def _wait_is_over(self) -> None:
+        if self._waiter is not None:
+            self._waiter = None
+            self._pace.wait_ends()

@@ -170,9 +170,8 @@ class Client:
 
     async def status(self, mailbox: str) -> Status:
         """STATUS: the counts of a mailbox that need not be open."""
-        modseq = ("HIGHESTMODSEQ",) if "CONDSTORE" in self.capabilities else ()
         claim = StatusClaim()
-        items = tuple(Atom(item) for item in (*_STATUS_ITEMS, *modseq))
+        items = tuple(Atom(item) for item in _STATUS_ITEMS)
         await self._run("STATUS", self._name(mailbox), items, claim=claim)
         return claim.status()
 
@@ -189,7 +188,7 @@ class Client:
         should have sent. A caller that stops early should do so through contextlib.aclosing.
         """
         gathering = FetchGathering(uids, items)
-        backlog = Backlog(self._connection, gathering, self._deadlines.transfer)
+        backlog = Backlog(self._connection.pace, gathering, self._deadlines.transfer)
         asked = tuple(Atom(item.asked) for item in items)
         request = command("UID FETCH", uids.atom(), (Atom("UID"), *asked))
         exchange = await self._connection.start(

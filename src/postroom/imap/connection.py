@@ -8,15 +8,20 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
+from functools import partial
+from typing import Final, Protocol
 
 from postroom.imap.command import Command, LiteralMode
 from postroom.imap.errors import ImapClosed, ImapProtocolError, ImapTimeout, ImapTlsError, TlsFault
 from postroom.imap.exchange import Claim, Exchange, Untagged, completed
 from postroom.imap.link import ErrorMaker, Link
+from postroom.imap.pace import Pace
 from postroom.imap.refusal import refused
 from postroom.imap.responses import Condition, Continuation, Malformed, Response, Tagged
 from postroom.imap.wire import Limits
+
+BYE_GRACE_SECONDS: Final = 0.25
+"""How long a server may take to close after its BYE."""
 
 
 class Listener(Protocol):
@@ -34,16 +39,33 @@ class Listener(Protocol):
 class Connection:
     """The client's end of one connection."""
 
+    __slots__ = (
+        "_bye",
+        "_count",
+        "_exchanges",
+        "_greeting",
+        "_idling",
+        "_loop",
+        "_sending",
+        "_talking",
+        "link",
+        "listener",
+        "literals",
+        "pace",
+    )
+
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits | None = None) -> None:
         self.link = Link(loop, limits or Limits(), self)
         self.listener: Listener | None = None
         self.literals = LiteralMode.SYNCHRONISING
         self._loop = loop
         self._exchanges: dict[str, Exchange] = {}
+        self.pace = Pace(loop, self.link, self._exchanges)
         self._talking: Exchange | None = None
         self._sending = asyncio.Lock()
         self._greeting: asyncio.Future[Condition] | None = loop.create_future()
-        self._timer: asyncio.TimerHandle | None = None
+        self._idling = False
+        self._bye: ErrorMaker | None = None
         self._count = 0
 
     @property
@@ -74,13 +96,14 @@ class Connection:
         Raises ImapNo, ImapBad, ImapThrottled; ImapClosed, ImapBye, ImapTimeout or ImapProtocolError when
         the connection ended.
         """
-        return await completed(await self.start(command, seconds, claim, literal_cap))
+        with self.pace.waiting():
+            return await completed(await self.start(command, seconds, claim, literal_cap))
 
     async def start(
         self, command: Command, seconds: float, claim: Claim | None = None, literal_cap: int = 0
     ) -> Exchange:
         """Sends a command, and does not wait for its end (`exchange.completed` does)."""
-        async with self._sending:
+        async with self._turn():
             exchange = self._begin(command.name, seconds, claim, literal_cap)
             await self._send(exchange, command.blocks(exchange.tag, self.literals))
         return exchange
@@ -92,13 +115,14 @@ class Connection:
 
         Gives the tagged response, whatever it says. Raises as `run` when the connection ended.
         """
-        async with self._sending:
-            exchange = self._begin(command.name, seconds, claim)
-            waiting = iter(answers)
-            self.link.write(command.blocks(exchange.tag, self.literals)[0])
-            while await exchange.continuation() is not None:
-                self.link.write(next(waiting, b"*") + b"\r\n")
-        return await exchange.finished
+        with self.pace.waiting():
+            async with self._turn():
+                exchange = self._begin(command.name, seconds, claim)
+                unsaid = iter(answers)
+                self.link.write(command.blocks(exchange.tag, self.literals)[0])
+                while await exchange.continuation() is not None:
+                    self.link.write(next(unsaid, b"*") + b"\r\n")
+            return await exchange.finished
 
     @asynccontextmanager
     async def idle(self, seconds: float) -> AsyncIterator[Exchange]:
@@ -107,43 +131,39 @@ class Connection:
         The exchange handed out is finished early when the server ends IDLE, or the connection. Raises as
         `run`.
         """
-        async with self._sending:
-            exchange = self._begin("IDLE", seconds)
-            self.link.write(f"{exchange.tag} IDLE\r\n".encode("ascii"))
-            if await exchange.continuation() is None:
-                await completed(exchange)
-            exchange.expires = None
+        async with self._turn():
+            with self.pace.waiting():
+                exchange = self._begin("IDLE", seconds)
+                self.link.write(f"{exchange.tag} IDLE\r\n".encode("ascii"))
+                if await exchange.continuation() is None:
+                    await completed(exchange)
+                exchange.expires = None
+            self._idling = True
             try:
                 yield exchange
             finally:
+                self._idling = False
                 self._leave_idle(exchange, seconds)
-            await completed(exchange)
+            with self.pace.waiting():
+                await completed(exchange)
 
     async def start_tls(self, context: ssl.SSLContext, server_hostname: str, seconds: float) -> None:
         """STARTTLS (RFC 9051 section 6.2.1); not one byte may come between its OK and the handshake.
 
-        Raises ImapTlsError; ssl.SSLError and OSError as asyncio does.
+        Raises ImapTlsError, ssl.SSLError, OSError and TimeoutError.
         """
         exchange = await self.start(Command("STARTTLS", (b"",)), seconds)
         if (await exchange.finished).status != "OK":
             raise ImapTlsError(TlsFault.STARTTLS_REFUSED)
         if self.link.unread:
             raise ImapTlsError(TlsFault.INJECTED)
-        await self.link.secure(context, server_hostname, seconds)
-
-    def expect(self, exchange: Exchange, seconds: float) -> None:
-        """From now, something of the command's has to come within `seconds`, else the connection ends."""
-        exchange.expires = self._loop.time() + seconds
-        if self._timer is not None and self._timer.when() > exchange.expires:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None and self.is_open:
-            self._timer = self._loop.call_at(exchange.expires, self._check_deadlines)
+        async with asyncio.timeout(seconds):
+            await self.link.secure(context, server_hostname)
 
     async def close(self) -> None:
         """Ends the connection, if it has not ended, and returns when its socket is closed."""
         self.link.end(ImapClosed)
-        await self.link.gone()
+        await self.link.pipe.gone()
 
     # --- what the link tells ----------------------------------------------------------------------
 
@@ -161,13 +181,16 @@ class Connection:
         elif not isinstance(response, Malformed):
             self._offer(response)
 
+    def farewell(self) -> ErrorMaker:
+        """See link.Receiver."""
+        return self._bye or ImapClosed
+
     def ended(self, error: ErrorMaker) -> None:
         """See link.Receiver."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.pace.stop()
         if self._greeting is not None and not self._greeting.done():
             self._greeting.set_exception(error())
+            self._greeting.exception()  # nobody may be waiting for it
         for exchange in self._exchanges.values():
             exchange.fail(error())
         self._exchanges.clear()
@@ -175,6 +198,8 @@ class Connection:
             self.listener.lost()
 
     def _greet(self, greeting: asyncio.Future[Condition], response: Response) -> None:
+        if self._bye is not None:
+            return
         if not isinstance(response, Condition) or response.status not in {"OK", "PREAUTH", "BYE"}:
             raise ImapProtocolError
         if response.status == "BYE":
@@ -183,8 +208,9 @@ class Connection:
             greeting.set_result(response)
 
     def _take_leave(self, bye: Condition) -> None:
-        """Ends with the server's reason, once what came along with the BYE (a NO, say) has been handled."""
-        self._loop.call_soon(self.link.end, lambda: refused(bye))
+        """The server is to close now; what comes along with its BYE (a NO, say) is still heard."""
+        self._bye = partial(refused, bye)
+        self._loop.call_later(BYE_GRACE_SECONDS, self.link.end, self._bye)
 
     def _finish(self, tagged: Tagged) -> None:
         exchange = self._exchanges.pop(tagged.tag, None)
@@ -203,7 +229,13 @@ class Connection:
         if self.listener is not None:
             self.listener.heard(response)
 
-    # --- sending and deadlines --------------------------------------------------------------------
+    # --- sending ---------------------------------------------------------------------------------
+
+    def _turn(self) -> asyncio.Lock:
+        """Held by who sends, so that commands with literals, and IDLE, are not mixed with others."""
+        if self._idling:
+            raise RuntimeError("no command can be sent during IDLE")
+        return self._sending
 
     def _begin(self, name: str, seconds: float, claim: Claim | None = None, literal_cap: int = 0) -> Exchange:
         if self.link.error is not None:
@@ -213,7 +245,7 @@ class Connection:
         self._exchanges[exchange.tag] = self._talking = exchange
         if literal_cap:
             self._allow_literals()
-        self.expect(exchange, seconds)
+        self.pace.expect(exchange, seconds)
         return exchange
 
     async def _send(self, exchange: Exchange, blocks: tuple[bytes, ...]) -> None:
@@ -229,15 +261,7 @@ class Connection:
     def _leave_idle(self, exchange: Exchange, seconds: float) -> None:
         if not exchange.finished.done():
             self.link.write(b"DONE\r\n")
-            self.expect(exchange, seconds)
+            self.pace.expect(exchange, seconds)
 
     def _allow_literals(self) -> None:
         self.link.allow_literals(max((each.literal_cap for each in self._exchanges.values()), default=0))
-
-    def _check_deadlines(self) -> None:
-        self._timer = None
-        due = [each.expires for each in self._exchanges.values() if each.expires is not None]
-        if due and min(due) <= self._loop.time():
-            self.link.end(ImapTimeout)
-        elif due:
-            self._timer = self._loop.call_at(min(due), self._check_deadlines)

@@ -14,12 +14,12 @@ from postroom.imap.capabilities import ask_capabilities, code_capabilities
 from postroom.imap.connection import Connection
 from postroom.imap.errors import (
     ImapConnectError,
+    ImapError,
     ImapInvalidArgument,
     ImapTimeout,
     ImapTlsError,
     TlsFault,
 )
-from postroom.imap.link import TLS_SHUTDOWN_SECONDS
 from postroom.imap.responses import Condition
 from postroom.imap.wire import Limits
 
@@ -52,8 +52,8 @@ class Deadlines:
 class Endpoint:
     """Where to connect to, what its certificate has to name, and how TLS begins.
 
-    One `context` should serve all connections (it holds the certificates of all authorities). It has to
-    verify, else ImapInvalidArgument.
+    One `context` should serve all connections (it holds the certificates of all authorities). Raises
+    ImapInvalidArgument for one that does not verify, and for an address that is no IP address.
     """
 
     address: Address
@@ -62,6 +62,10 @@ class Endpoint:
     context: ssl.SSLContext
 
     def __post_init__(self) -> None:
+        try:
+            ip_address(self.address[0])
+        except ValueError as exc:
+            raise ImapInvalidArgument("an address that is not resolved") from exc
         if self.context.verify_mode != ssl.CERT_REQUIRED or not self.context.check_hostname:
             raise ImapInvalidArgument("a TLS context that does not verify")
 
@@ -87,21 +91,17 @@ async def connect(
 async def _begin_with_tls(
     connection: Connection, endpoint: Endpoint, deadlines: Deadlines
 ) -> Condition | None:
+    secured = connection.link.secure(endpoint.context, endpoint.server_hostname)
     door = await _open_socket(endpoint.address, deadlines.connect)
-    await asyncio.get_running_loop().create_connection(
-        lambda: connection.link,
-        sock=door,
-        ssl=endpoint.context,
-        server_hostname=endpoint.server_hostname,
-        ssl_handshake_timeout=deadlines.connect,
-        ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
-    )
+    await asyncio.get_running_loop().create_connection(lambda: connection.link.pipe, sock=door)
+    async with asyncio.timeout(deadlines.connect):
+        await secured
     return await connection.greeting(deadlines.greeting)
 
 
 async def _begin_with_starttls(connection: Connection, endpoint: Endpoint, deadlines: Deadlines) -> None:
     door = await _open_socket(endpoint.address, deadlines.connect)
-    await asyncio.get_running_loop().create_connection(lambda: connection.link, sock=door)
+    await asyncio.get_running_loop().create_connection(lambda: connection.link.pipe, sock=door)
     greeting = await connection.greeting(deadlines.greeting)
     if greeting.status == "PREAUTH":
         raise ImapTlsError(TlsFault.PREAUTH)
@@ -131,11 +131,15 @@ async def _open_socket(address: Address, seconds: float) -> socket:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except ImapError:
+        raise
     except ssl.SSLCertVerificationError as exc:
         raise ImapTlsError(TlsFault.CERTIFICATE, exc.verify_message) from exc
     except ssl.SSLError as exc:
         raise ImapTlsError(TlsFault.HANDSHAKE, exc.reason or "") from exc
-    except (TimeoutError, ConnectionAbortedError) as exc:
-        raise ImapTimeout from exc  # asyncio aborts a handshake that takes too long
+    except TimeoutError as exc:
+        raise ImapTimeout from exc
     except OSError as exc:
         raise ImapConnectError from exc
+    except ValueError as exc:
+        raise ImapInvalidArgument("not a host name") from exc

@@ -73,7 +73,6 @@ class Status:
     unseen: int | None = None
     uidnext: int | None = None
     uidvalidity: int | None = None
-    highestmodseq: int | None = None
 
 
 class ListClaim:
@@ -171,9 +170,7 @@ class StatusClaim:
     def status(self) -> Status:
         """What is known once the command has ended."""
         get = self._counts.get
-        return Status(
-            get("MESSAGES"), get("UNSEEN"), get("UIDNEXT"), get("UIDVALIDITY"), get("HIGHESTMODSEQ")
-        )
+        return Status(get("MESSAGES"), get("UNSEEN"), get("UIDNEXT"), get("UIDVALIDITY"))
 
 
 def _mailbox(values: tuple[Value, ...], utf8: bool) -> Mailbox | None:

@@ -4,6 +4,8 @@ import asyncio
 from array import array
 from collections.abc import Iterator, Sequence
 from datetime import date
+from itertools import islice
+from operator import le
 from typing import Final, TypeAlias
 
 from postroom.imap.command import Argument, Atom, search_day
@@ -17,6 +19,7 @@ SearchKey: TypeAlias = tuple[Argument, ...]
 UNSEEN: Final[SearchKey] = (Atom("UNSEEN"),)
 ALL: Final[SearchKey] = (Atom("ALL"),)
 
+_CHUNK: Final = 8192
 MAX_RESULTS: Final = 4_000_000
 """UIDs that one search may give; a mailbox has to be asked in ranges beyond it."""
 
@@ -58,17 +61,17 @@ class SearchClaim:
         Raises ImapProtocolError beyond MAX_RESULTS or the range of UIDs.
         """
         found = array("I")
+        ascending = True
         try:
             for numbers in self._chunks():
+                ascending = ascending and _continues(found, numbers)
                 found.extend(numbers)
                 if len(found) > MAX_RESULTS:
                     raise ImapProtocolError
                 await asyncio.sleep(0)
         except (OverflowError, ValueError) as exc:
             raise ImapProtocolError from exc
-        if any(found[i] > found[i + 1] for i in range(len(found) - 1)):
-            return array("I", sorted(found))
-        return found
+        return found if ascending else array("I", sorted(found))
 
     def _chunks(self) -> Iterator[Sequence[int]]:
         for numbers in self._lists:
@@ -79,7 +82,14 @@ class SearchClaim:
                 low, high = sorted((int(first), int(last or first)))
                 if high > HIGHEST_UID or high - low > MAX_RESULTS:
                     raise ValueError
-                yield range(low, high + 1)
+                for start in range(low, high + 1, _CHUNK):
+                    yield range(start, min(start + _CHUNK, high + 1))
+
+
+def _continues(found: Sequence[int], numbers: Sequence[int]) -> bool:
+    if found and numbers and found[-1] > numbers[0]:
+        return False
+    return isinstance(numbers, range) or all(map(le, numbers, islice(numbers, 1, None)))
 
 
 def _all_sets(response: Data) -> Iterator[str]:

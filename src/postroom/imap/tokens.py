@@ -12,7 +12,7 @@ Value: TypeAlias = "str | bytes | tuple[Value, ...] | None"
 MAX_DEPTH: Final = 64
 """Parentheses in parentheses. A BODYSTRUCTURE nests two levels a multipart; nothing we ask for comes near."""
 
-MAX_TOKENS: Final = 100_000
+MAX_TOKENS: Final = 20_000
 """Values in one response; lists of numbers (SEARCH) are not read by this tokenizer."""
 
 _MAX_DIGITS: Final = 20
