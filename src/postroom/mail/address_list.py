@@ -141,7 +141,9 @@ def _open_angle(draft: _Draft) -> None:
         draft.inside = []
         return
     draft.odd = True
-    if any(token.kind != "space" for token in draft.inside):
+    if all(token.kind == "space" for token in draft.inside):
+        draft.inside.clear()
+    else:
         draft.add(_Token("other", "<"))
 
 

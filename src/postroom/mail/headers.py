@@ -14,7 +14,7 @@ _CERTAINLY_A_FIELD = re.compile(
     rb"[a-z0-9]+-[a-z0-9-]+)[ \t]*:",
     re.IGNORECASE,
 )
-_FOLD = re.compile(rb"\r*\n(?=[ \t])")
+_FOLD = re.compile(rb"(?<!\r)\r*+\n(?=[ \t])")
 _LINE_END = re.compile(rb"[\r\n]+")
 _OTHER_LINE_END = re.compile("[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _EMPTY_LINES = (b"\n", b"\r\n")

@@ -13,7 +13,7 @@ from postroom.mail import html_shown, html_tokens, invisible
 
 _LONGEST = 5_000_000
 _MOST_TAGS = 200_000
-_SPACES_AT_END = re.compile(r"[ \t]++(?=\n)")
+_SPACES_AT_END = re.compile(r"(?<![ \t])[ \t]++(?=\n)")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _OWN_ADDRESS = re.compile(r"\[([^\[\]\s()]{3,254})\]\(mailto:\1\)")
 

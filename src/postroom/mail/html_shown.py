@@ -68,6 +68,7 @@ _MOST_OPEN = 2_000
 _MOST_TAGS = 60_000
 _LONGEST_LINK = 4_000
 
+_SPACES = re.compile(r"[ \t\r\n\f]+")
 _STYLED = re.compile(r"style|class|hidden|colo|size|id|backg", re.IGNORECASE)
 _PLAIN = Look()
 
@@ -95,6 +96,8 @@ class _Element:
 def rewrite(html: str) -> Shown:
     """`html` as a reader sees it, in p, lists, headings, data tables, links, emphasis and `br` alone."""
     tokens = list(html_tokens.tokens(html, _MOST_TAGS))
+    if not tokens or tokens[0].text == html:
+        return Shown(html.replace("<", "&lt;").replace("\n", "<br>"), hidden=False)
     sheets = [token.text for token in tokens if token.name == "style" and token.kind == "text"]
     writer = _Writer(html_visibility.styles_of(sheets), html_tables.data_tables(tokens))
     for place, token in enumerate(tokens):
@@ -138,6 +141,7 @@ class _Writer:
                 self.out.append(" ")
             return
         self._break_due()
+        text = text if self.preformatted else _SPACES.sub(" ", text)
         self.out.append(text.replace("<", "&lt;") if "<" in text else text)
         self.line = True
 

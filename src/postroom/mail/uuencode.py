@@ -4,7 +4,7 @@ import binascii
 import re
 from dataclasses import dataclass, field
 
-_BEGIN = re.compile(rb"^begin [0-7]{3,4} +([^\r\n]{1,255}?)[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
+_BEGIN = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]{1,255})\r?(?:\n|\Z)", re.MULTILINE)
 _LAST_CODE = 96
 
 
@@ -27,7 +27,7 @@ def extract(data: bytes) -> tuple[bytes, tuple[EmbeddedFile, ...]]:
         content, after, ended = _read_lines(data, begin.end())
         if ended:
             kept.append(data[position : begin.start()])
-            files.append(EmbeddedFile(begin[1], content))
+            files.append(EmbeddedFile(begin[1].strip(), content))
         else:
             kept.append(data[position:after])
         position = after

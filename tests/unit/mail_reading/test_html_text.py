@@ -35,11 +35,16 @@ from postroom.mail.html import has_hidden_text, to_text
             "Hello\n\nthere",
         ),
         ("<title>T</title><style>x</style><script>y</script><!-- z -->Seen", "Seen"),
+        ("<style>p{}</style>Words", "Words"),
         ("5 < 6 &amp; 7 &gt; 6 &eacute; &#8364;", "5 < 6 & 7 > 6 é €"),
         ("snake_case and 2*3*4", "snake_case and 2*3*4"),
         ("a\u200bb\u00ad c&nbsp;d", "ab c d"),
         ("<p>unclosed <b>bold", "unclosed **bold**"),
-        ("no tags\nat all", "no tags\nat all"),
+        ("no tags\nat all &amp; 1 < 2", "no tags\nat all & 1 < 2"),
+        (
+            "<p>wrapped\n  in the\r\nsource</p><pre>but\n  here</pre>",
+            "wrapped in the source\n\n```\nbut\n here\n```",
+        ),
         ("", ""),
     ],
 )
