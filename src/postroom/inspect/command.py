@@ -1,5 +1,6 @@
 """The command `postroom inspect`; what it needs is loaded when it runs, for a fast start of the others."""
 
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -36,10 +37,13 @@ def inspect(
     Example: postroom inspect --account agent@example.com mail.eml
     """
     view = _view(account or (), authserv_id or ())
-    if as_json:
-        _print_records(paths, view)
-    else:
-        _print_explanations(paths, view)
+    try:
+        if as_json:
+            _print_records(paths, view)
+        else:
+            _print_explanations(paths, view)
+    except BrokenPipeError:  # whoever read us has seen enough (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _view(accounts: Sequence[str], authserv_ids: Sequence[str]) -> "View":
