@@ -5,7 +5,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.scenario.conftest import channel, site_client
+from tests.scenario.conftest import channel, pointers, site_client
 from tests.support.served import Served
 
 ENCRYPT = "/api/secure-tokens/encrypt"
@@ -20,10 +20,6 @@ def token(site: str, **changes: Any) -> dict[str, Any]:
         "store_in_db": True,
         **changes,
     }
-
-
-def pointers(response: httpx2.Response) -> list[str]:
-    return [error["pointer"] for error in response.json()["errors"]]
 
 
 def test_a1_encrypting_stores_on_request_and_never_gives_the_value(
@@ -155,6 +151,10 @@ def test_a2_a_merge_patch_changes_what_it_names_and_null_takes_back(admin: httpx
         ({"caps": {"perMinute": 1}}, "/caps/perMinute"),
         ({"agent": {"type": "python"}}, "/agent"),
         ({"agent": {"type": "http", "url": "ftp://x"}}, "/agent/url"),
+        ({"agent": {"type": "http", "url": "https://h:99999/"}}, "/agent/url"),
+        ({"agent": {"type": "http", "url": "https://h:0/"}}, "/agent/url"),
+        ({"agent": {"type": "http", "url": "https://a:b@h/"}}, "/agent/url"),
+        ({"agent": {"type": "llm", "model": "x", "base_url": "http://h:x/"}}, "/agent/base_url"),
         ({"agent": {"type": "http"}}, "/agent/url"),
         ({"agent": {"type": "llm", "model": ""}}, "/agent/model"),
         ({"retention": {"days": 0}}, "/retention/days"),
