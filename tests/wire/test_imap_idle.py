@@ -210,6 +210,31 @@ async def test_a_cancelled_idle_says_done(authority: CertificateAuthority) -> No
         await client.noop()
 
 
+async def test_idle_cancelled_before_the_server_agreed_ends_the_connection(
+    authority: CertificateAuthority,
+) -> None:
+    asked = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await peer.expect("IDLE")
+        asked.set()
+        await peer.hang()
+
+    async with conversation(authority, script) as (client, _):
+
+        async def wait() -> None:
+            async with client.idle():
+                pytest.fail("the server did not say +")
+
+        waiting = asyncio.ensure_future(wait())
+        await asked.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not client.is_open
+
+
 async def test_alerts_reach_the_reader(authority: CertificateAuthority) -> None:
     async def script(peer: Peer) -> None:
         await peer.log_in()

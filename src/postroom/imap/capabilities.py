@@ -40,6 +40,19 @@ class CapabilityClaim:
         return code_capabilities(tagged.code) or self.found
 
 
+class EnabledClaim:
+    """Takes the ENABLED response (RFC 5161)."""
+
+    def __init__(self) -> None:
+        self.enabled: Capabilities = frozenset()
+
+    def __call__(self, response: Untagged) -> bool:
+        if not isinstance(response, Data) or response.name != "ENABLED":
+            return False
+        self.enabled |= _words(response.values)
+        return True
+
+
 async def ask_capabilities(connection: Connection, seconds: float) -> Capabilities:
     """CAPABILITY. Raises as `Connection.run`."""
     claim = CapabilityClaim()

@@ -11,13 +11,14 @@ from datetime import datetime
 from typing import Final
 
 from postroom.imap.backlog import Backlog
-from postroom.imap.capabilities import Capabilities
+from postroom.imap.capabilities import Capabilities, EnabledClaim
 from postroom.imap.command import Argument, Atom, Literal, LiteralMode, command, date_time, flag_atom
 from postroom.imap.connection import Connection
 from postroom.imap.dial import Deadlines, Endpoint, connect
 from postroom.imap.errors import ImapError, ImapNo
-from postroom.imap.exchange import Claim, Untagged, completed
+from postroom.imap.exchange import Claim, completed
 from postroom.imap.fetch import Fetched, FetchGathering, FetchItem
+from postroom.imap.identity import IdClaim
 from postroom.imap.idle import ChangeLog, Changes, Idling
 from postroom.imap.login import log_in
 from postroom.imap.mailbox_names import encode_name
@@ -31,10 +32,10 @@ from postroom.imap.mailboxes import (
     Status,
     StatusClaim,
 )
-from postroom.imap.responses import Data, ResponseCode, Tagged
+from postroom.imap.responses import ResponseCode, Tagged
 from postroom.imap.sasl import Credential
 from postroom.imap.search import SearchClaim, SearchKey
-from postroom.imap.tokens import as_number, as_text
+from postroom.imap.tokens import as_number
 from postroom.imap.uids import UidSet
 from postroom.imap.wire import Limits
 
@@ -108,13 +109,13 @@ class Client:
     async def identify(self, identity: Mapping[str, str]) -> Mapping[str, str]:
         """ID (RFC 2971): says who calls, and gives what the server says of itself (keys in lower case)."""
         fields = [text for pair in identity.items() for text in pair]
-        claim = _IdClaim()
+        claim = IdClaim()
         await self._run("ID", fields, claim=claim)
         return claim.fields
 
     async def enable(self, *extensions: str) -> None:
         """ENABLE (RFC 5161). After UTF8=ACCEPT mailbox names travel as UTF-8 (RFC 6855)."""
-        claim = _EnabledClaim()
+        claim = EnabledClaim()
         await self._run("ENABLE", *(Atom(each) for each in extensions), claim=claim)
         self._utf8 = self._utf8 or "UTF8=ACCEPT" in claim.enabled
 
@@ -268,35 +269,6 @@ class Client:
 
     def _name(self, mailbox: str) -> bytes:
         return self._odd_names.get(mailbox) or encode_name(mailbox, utf8=self._utf8)
-
-
-class _IdClaim:
-    """Takes the ID response."""
-
-    def __init__(self) -> None:
-        self.fields: dict[str, str] = {}
-
-    def __call__(self, response: Untagged) -> bool:
-        if not isinstance(response, Data) or response.name != "ID":
-            return False
-        values = response.values[0] if response.values else None
-        if isinstance(values, tuple):
-            texts = [as_text(value) for value in values]
-            self.fields = {key.lower(): text for key, text in zip(texts[::2], texts[1::2], strict=False)}
-        return True
-
-
-class _EnabledClaim:
-    """Takes the ENABLED response."""
-
-    def __init__(self) -> None:
-        self.enabled: set[str] = set()
-
-    def __call__(self, response: Untagged) -> bool:
-        if not isinstance(response, Data) or response.name != "ENABLED":
-            return False
-        self.enabled.update(word.upper() for word in response.values if isinstance(word, str))
-        return True
 
 
 @contextmanager

@@ -6,8 +6,8 @@ connections, and sees to TLS before anything else.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final, Protocol
 
@@ -102,7 +102,7 @@ class Connection:
     async def start(
         self, command: Command, seconds: float, claim: Claim | None = None, literal_cap: int = 0
     ) -> Exchange:
-        """Sends a command, and does not wait for its end (`exchange.completed` does)."""
+        """Sends a command, and does not wait for its end (`completed` does)."""
         async with self._turn():
             exchange = self._begin(command.name, seconds, claim, literal_cap)
             await self._send(exchange, command.blocks(exchange.tag, self.literals))
@@ -120,8 +120,9 @@ class Connection:
                 exchange = self._begin(command.name, seconds, claim)
                 unsaid = iter(answers)
                 self.link.write(command.blocks(exchange.tag, self.literals)[0])
-                while await exchange.continuation() is not None:
-                    self.link.write(next(unsaid, b"*") + b"\r\n")
+                with self._whole():
+                    while await exchange.continuation() is not None:
+                        self.link.write(next(unsaid, b"*") + b"\r\n")
             return await exchange.finished
 
     @asynccontextmanager
@@ -135,8 +136,9 @@ class Connection:
             with self.pace.waiting():
                 exchange = self._begin("IDLE", seconds)
                 self.link.write(f"{exchange.tag} IDLE\r\n".encode("ascii"))
-                if await exchange.continuation() is None:
-                    await completed(exchange)
+                with self._whole():
+                    if await exchange.continuation() is None:
+                        await completed(exchange)
                 exchange.expires = None
             self._idling = True
             try:
@@ -249,13 +251,19 @@ class Connection:
         return exchange
 
     async def _send(self, exchange: Exchange, blocks: tuple[bytes, ...]) -> None:
-        try:
+        with self._whole():
             for index, block in enumerate(blocks):
                 if index and await exchange.continuation() is None:
                     return
                 await self.link.write_all(block)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Half a command is worse than none: a sender who is cancelled in the middle ends the link."""
+        try:
+            yield
         except asyncio.CancelledError:
-            self.link.end(ImapClosed)  # half a command has been sent
+            self.link.end(ImapClosed)
             raise
 
     def _leave_idle(self, exchange: Exchange, seconds: float) -> None:

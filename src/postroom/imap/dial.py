@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
-from socket import AF_INET, AF_INET6, SO_KEEPALIVE, SOCK_STREAM, SOL_SOCKET, socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_KEEPALIVE, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, socket
 from typing import TypeAlias
 
 from postroom.imap.capabilities import ask_capabilities, code_capabilities
@@ -119,6 +119,7 @@ async def _open_socket(address: Address, seconds: float) -> socket:
     try:
         door.setblocking(False)
         door.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+        door.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         async with asyncio.timeout(seconds):
             await asyncio.get_running_loop().sock_connect(door, (host, port))
     except BaseException:
