@@ -2,35 +2,33 @@
 
 import asyncio
 import contextlib
-import signal
+import errno
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import structlog
 import uvicorn
 import uvloop
 
 from postroom.api import create_app
-from postroom.config import ConfigError, Settings
+from postroom.config import ConfigError, Settings, wrong
 from postroom.core.agent import Agent
+from postroom.core.errors import PostroomError
 from postroom.core.ports import Steps
+from postroom.datadir import held_data_directory, write_private
+from postroom.ending import Ending
 from postroom.engine.keys import Keyring
 from postroom.logs import configure
-from postroom.service import (
-    DEFAULT_SITE,
-    EMBEDDED_OWNER,
-    Service,
-    api_parts,
-    data_directory,
-    opened,
-    write_private,
-)
+from postroom.service import DEFAULT_SITE, EMBEDDED_OWNER, Service, api_parts, opened
 
 log = structlog.get_logger()
 
 GRACE_SECONDS = 20.0
+FINISH_SECONDS = 15.0
+"""Of the grace: work under way may finish. The rest is for closing connections and the database."""
 ADMIN_KEY_FILE = "admin-key"
 
 
@@ -44,26 +42,41 @@ def serve(
     """Run until SIGINT or SIGTERM. Work under way is finished within 20 s; a second signal ends it at once.
 
     `agent` stands in for the one that the settings name; `started` is given the service once it is built.
-    Raises `ConfigError` when the settings cannot be used.
+    Raises `PostroomError` when it cannot start, and `SystemExit` when a fault of our own ended it.
     """
     configure(settings.log_level, settings.log_format)
-    with data_directory(settings), bound_socket(settings) as listening:
-        uvloop.run(_serve(settings, agent, steps, started, listening))
+    for note in settings.notes:
+        log.warning("configuration.note", note=note)
+    with held_data_directory(settings.data_dir), bound_socket(settings) as listening:
+        bound = replace(settings, port=listening.getsockname()[1])
+        try:
+            uvloop.run(_serve(bound, agent, steps, started, listening))
+        except PostroomError:
+            raise
+        except Exception as exc:
+            log.exception("service.failed")
+            raise SystemExit(1) from exc
 
 
 @contextmanager
 def bound_socket(settings: Settings) -> Iterator[socket.socket]:
-    """The listening socket, bound before anything else is started."""
+    """The listening socket, bound before anything else is started. Raises `ConfigError`."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((settings.host, settings.port))
         except OSError as exc:
-            raise ConfigError(
-                [f"POSTROOM_PORT: cannot listen on {settings.host}:{settings.port}; is it in use?"]
-            ) from exc
+            raise _cannot_listen(exc) from exc
         yield listening
+
+
+def _cannot_listen(error: OSError) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return wrong("POSTROOM_PORT", "is in use", "stop what listens there, or give another port")
+    if error.errno == errno.EACCES:
+        return wrong("POSTROOM_PORT", "may not be used by this user", "give a port from 1024 on")
+    return wrong("POSTROOM_HOST", "is no address that can be listened on")
 
 
 async def _serve(
@@ -73,18 +86,22 @@ async def _serve(
     started: Callable[[Service], None] | None,
     listening: socket.socket,
 ) -> None:
-    async with opened(settings, agent, steps) as service:
-        await prepare(service)
-        if started is not None:
-            started(service)
-        async with running_api(service, listening):
-            await _work(service)
+    ending = Ending(GRACE_SECONDS)
+    owner = EMBEDDED_OWNER if settings.embedded else None
+    with ending.listening():
+        async with opened(settings, agent, steps, owner=owner) as service:
+            await prepare(service)
+            if started is not None:
+                started(service)
+            async with running_api(service, listening) as api:
+                await _work(service, api, ending.asked)
+        log.info("service.stopped")
 
 
 async def prepare(service: Service) -> None:
     """What every start does before work begins: the environment's site, the admin key, work left behind."""
     if service.made_key_file is not None:
-        log.info("secret_key.made", file=str(service.made_key_file))
+        log.info("secret_key.made", file=str(service.made_key_file.absolute()))
     email = service.settings.email
     await service.accounts.set_environment(DEFAULT_SITE, email.document if email else None)
     await _admin_key(service)
@@ -100,9 +117,9 @@ async def _admin_key(service: Service) -> None:
         return
     secret = (await keyring.create("first start", None)).secret
     if sys.stderr.isatty():
-        print(f"\nAdmin key, shown once: {secret}\n", file=sys.stderr)  # noqa: T201
+        print(f"\nAdmin key, shown this once: {secret}\n", file=sys.stderr)  # noqa: T201 - for a person
         return
-    path = service.settings.data_dir / ADMIN_KEY_FILE
+    path = service.settings.data_dir.absolute() / ADMIN_KEY_FILE
     path.unlink(missing_ok=True)
     write_private(path, secret + "\n")
     log.info("admin_key.made", file=str(path))
@@ -117,8 +134,25 @@ class _Server(uvicorn.Server):
         yield
 
 
+class RunningApi:
+    """The API while it serves. `ended` is its task: done when it has stopped, by itself or asked."""
+
+    def __init__(self, server: uvicorn.Server, listening: socket.socket) -> None:
+        self._server = server
+        self.ended = asyncio.create_task(server.serve(sockets=[listening]))
+
+    async def listens(self) -> None:
+        """Return when it takes calls, or has failed to."""
+        while not self._server.started and not self.ended.done():  # noqa: ASYNC110 - it says so by a flag
+            await asyncio.sleep(0.01)
+
+    def stop(self) -> None:
+        """Take no new calls; those under way are answered."""
+        self._server.should_exit = True
+
+
 @asynccontextmanager
-async def running_api(service: Service, listening: socket.socket) -> AsyncIterator[None]:
+async def running_api(service: Service, listening: socket.socket) -> AsyncIterator[RunningApi]:
     """Serve the API on the socket for the time of the block."""
     config = uvicorn.Config(
         create_app(api_parts(service)),
@@ -127,59 +161,33 @@ async def running_api(service: Service, listening: socket.socket) -> AsyncIterat
         lifespan="off",
         server_header=False,
         date_header=True,
-        timeout_graceful_shutdown=int(GRACE_SECONDS),
+        timeout_graceful_shutdown=int(FINISH_SECONDS),
         h11_max_incomplete_event_size=65_536,
     )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn says so by a flag alone
-        await asyncio.sleep(0.01)
+    api = RunningApi(_Server(config), listening)
+    await api.listens()
     host, port = listening.getsockname()[:2]
     log.info("api.listening", host=host, port=port)
     try:
-        yield
+        yield api
     finally:
-        server.should_exit = True
-        await serving
+        api.stop()
+        api.ended.cancel()
+        await asyncio.wait({api.ended})
 
 
-async def _work(service: Service) -> None:
-    """Run the worker until a signal; then let it finish what it has begun. A second signal ends it."""
+async def _work(service: Service, api: RunningApi, asked: asyncio.Event) -> None:
+    """Run the worker until a signal asks to end, or worker or API fail; then finish what was begun."""
     working = asyncio.create_task(service.worker.run())
-    signals = _Signals()
-    with signals.listening():
-        stopped = asyncio.create_task(signals.first.wait())
-        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        await service.bells.close()
-        hurried = asyncio.create_task(signals.second.wait())
-        await asyncio.wait({working, hurried}, timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        for task in (working, stopped, hurried):
-            task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await working
-    if not signals.second.is_set():
-        await service.mailer.close()
-    log.info("service.stopped")
-
-
-class _Signals:
-    """SIGINT and SIGTERM as events."""
-
-    def __init__(self) -> None:
-        self.first = asyncio.Event()
-        self.second = asyncio.Event()
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take the signals for the time of the block."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._came)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-    def _came(self) -> None:
-        (self.second if self.first.is_set() else self.first).set()
+    stopped = asyncio.create_task(asked.wait())
+    await asyncio.wait({working, stopped, api.ended}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    log.info("service.stopping")
+    api.stop()
+    await service.bells.close()
+    try:
+        async with asyncio.timeout(FINISH_SECONDS):
+            await asyncio.gather(working, api.ended)
+            await service.mailer.close()
+    except TimeoutError:
+        log.warning("service.cut_short")

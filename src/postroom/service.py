@@ -1,37 +1,44 @@
 """The one place where things are built: from settings to a running service."""
 
-import fcntl
 import os
-import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
-
 from postroom.adapters.blobs import open_blobs
 from postroom.adapters.credentials import SiteCredentials, TokenName
-from postroom.adapters.hosts import AllowedHosts, PublicHosts
+from postroom.adapters.hosts import PublicHosts
 from postroom.adapters.mailbox import ImapAccess
 from postroom.adapters.submission import SmtpSubmission
 from postroom.adapters.tls import client_context
-from postroom.adapters.vault import EnvelopeVault, KeyRing, canary, check_canary, make_key
+from postroom.adapters.vault import EnvelopeVault
 from postroom.agents.choose import AgentChoice, OperatorOptions, operator_agent
 from postroom.agents.connect import open_client
-from postroom.agents.spec import parse_agent_spec
 from postroom.api import ApiParts
-from postroom.config import ConfigError, Settings
+from postroom.config import ConfigError, Settings, wrong
 from postroom.core.agent import Agent
 from postroom.core.clock import SystemClock
 from postroom.core.errors import InvalidInput
-from postroom.core.ports import Bells, Blobs, Clock, Credentials, NoSteps, Steps, Vault
+from postroom.core.ports import (
+    Bells,
+    Blobs,
+    Clock,
+    Credentials,
+    MailAccess,
+    MailSubmission,
+    NoSteps,
+    Steps,
+    Vault,
+)
 from postroom.core.store import Store
+from postroom.datadir import DATABASE_FILE, held_data_directory, key_ring, make_data_directory
 from postroom.engine.accounts import Accounts, Logins
 from postroom.engine.answer import Answerer, AnswerParts
 from postroom.engine.compose import Composer
 from postroom.engine.idempotency import Idempotent
 from postroom.engine.incoming import Incoming
+from postroom.engine.incoming_tokens import IncomingTokens
 from postroom.engine.ingest import Ingest
 from postroom.engine.keys import Keyring
 from postroom.engine.mailcare import Mailcare
@@ -42,12 +49,11 @@ from postroom.engine.sync import Sync
 from postroom.engine.watch import Watchers, WatchParts
 from postroom.engine.worker import Worker
 from postroom.jobs.embedded import EmbeddedBells
+from postroom.secrets_at_rest import check_key, signing_secret
 from postroom.storage import migrate, open_store
-
-log = structlog.get_logger()
+from postroom.storage.engines import parse_url
 
 DEFAULT_SITE = "default"
-KEY_FILE = "secret-key"
 EMBEDDED_OWNER = "embedded"
 
 
@@ -77,238 +83,274 @@ class Service:
 
 def database_url(settings: Settings) -> str:
     """Where the database is: as set, else a SQLite file in the data directory."""
-    return settings.database_url or f"sqlite:///{settings.data_dir.absolute() / 'postroom.db'}"
+    return settings.database_url or f"sqlite:///{settings.data_dir.absolute() / DATABASE_FILE}"
 
 
-@contextmanager
-def data_directory(settings: Settings) -> Iterator[None]:
-    """Make the data directory if need be and hold it: a second `serve` on it is refused."""
-    path = settings.data_dir
-    try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as exc:
-        raise ConfigError(["POSTROOM_DATA_DIR: the directory cannot be made or written to"]) from exc
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        os.close(handle)
-        raise ConfigError(
-            ["POSTROOM_DATA_DIR: another postroom is running on this data directory; stop it first"]
-        ) from exc
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def read_key_ring(settings: Settings) -> tuple[KeyRing, Path | None]:
-    """The ring of key-encryption keys, and the file it was just made in, if it was.
-
-    With the embedded database a key is made on the first start; with another one it must be given.
-    """
-    if settings.secret_key is not None:
-        return KeyRing.parse(settings.secret_key), None
-    path = settings.data_dir / KEY_FILE
-    if path.exists():
-        return KeyRing.parse(path.read_text(encoding="ascii").strip()), None
-    if not settings.embedded:
-        raise ConfigError(
-            ["POSTROOM_SECRET_KEY: is required with this database; make one with `openssl rand -base64 32`"]
-        )
-    text = make_key()
-    write_private(path, text + "\n")
-    return KeyRing.parse(text), path
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read; refuses to replace one."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(handle)
+def database_file(settings: Settings) -> Path | None:
+    """The file of the embedded database, whether it exists or not; None with another database."""
+    name = parse_url(database_url(settings)).database if settings.embedded else None
+    return Path(name) if name else None
 
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, agent: Agent | None = None, steps: Steps | None = None, clock: Clock | None = None
+    settings: Settings,
+    agent: Agent | None = None,
+    steps: Steps | None = None,
+    clock: Clock | None = None,
+    *,
+    owner: str | None = None,
 ) -> AsyncIterator[Service]:
     """Open storage and build the service; nothing runs yet. Everything is closed on leaving.
 
-    `agent` stands in for the one that the settings name. Raises `ConfigError`.
+    `agent` stands in for the one that the settings name. `owner`: whose claims are made, this process when
+    None. Raises `ConfigError`, before anything is written where the settings alone are at fault.
     """
-    steps = steps or NoSteps()
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ring, made = read_key_ring(settings)
-    url = database_url(settings)
-    if settings.embedded:
-        await migrate(url)
-    async with open_store(url, steps) as store:
-        vault = EnvelopeVault(ring)
-        check_canary(vault, await store.tokens.remember("canary", canary(vault)))
-        secret = await _signing_secret(store, vault)
-        building = _Building(settings, store, vault, secret, steps, clock or SystemClock(), agent)
+    steps, clock = steps or NoSteps(), clock or SystemClock()
+    async with _operator(settings, agent, clock) as operator:
+        make_data_directory(settings.data_dir)
+        ring, made = key_ring(settings)
+        url = database_url(settings)
+        if settings.embedded:
+            await migrate(url)
+        async with open_store(url, steps) as store:
+            vault = EnvelopeVault(ring)
+            await check_key(store, vault, made)
+            secret = await signing_secret(store, vault)
+            parts = (settings, store, vault, secret, operator, steps, clock, owner or _this_process())
+            outside = _outside(*parts)
+            try:
+                yield _service(outside, made)
+            finally:
+                await outside.close()
+
+
+@asynccontextmanager
+async def visiting(settings: Settings, agent: Agent | None = None) -> AsyncIterator[Service]:
+    """The service for a short while, beside a running `serve` or without one. What was begun is finished
+    on leaving. Raises `ConfigError`."""
+    async with opened(settings, agent) as service:
+        await _introduce(service)
         try:
-            yield building.service(made)
+            yield service
         finally:
-            await building.close()
+            await service.mailer.close()
 
 
-async def _signing_secret(store: Store, vault: Vault) -> bytes:
-    """What our Message-IDs are signed with; made once, and kept sealed."""
-    context = ("postroom", "signing-secret")
-    sealed = await store.tokens.remember("signing_secret", vault.seal(secrets.token_hex(32), context))
-    return bytes.fromhex(vault.open(sealed, context))
+async def _introduce(service: Service) -> None:
+    """Make the environment's site known; what a running `serve` has stored stands."""
+    settings = service.settings
+    if settings.email is None:
+        return
+    with suppress(ConfigError), held_data_directory(settings.data_dir):
+        if settings.embedded or await service.store.sites.get(DEFAULT_SITE) is None:
+            await service.accounts.set_environment(DEFAULT_SITE, settings.email.document)
 
 
-class _Building:
-    """The parts in the order in which they need each other."""
+def _this_process() -> str:
+    return f"{os.uname().nodename}:{os.getpid()}"
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: Store,
-        vault: Vault,
-        secret: bytes,
-        steps: Steps,
-        clock: Clock,
-        agent: Agent | None,
-    ) -> None:
-        self._settings = settings
-        self._store = store
-        self._vault = vault
-        self._secret = secret
-        self._steps = steps
-        self._clock = clock
-        self._owner = EMBEDDED_OWNER if settings.embedded else f"{os.uname().nodename}:{os.getpid()}"
-        try:
-            self._hosts = PublicHosts(AllowedHosts.parse(settings.allow_hosts))
-        except ValueError as exc:
-            raise ConfigError([f"POSTROOM_ALLOW_HOSTS: {exc}"]) from exc
-        try:
-            self._blobs = open_blobs(settings.blobs_url or "", settings.data_dir)
-        except ValueError as exc:
-            raise ConfigError([f"POSTROOM_BLOBS_URL: {exc}"]) from exc
-        self._credentials = SiteCredentials(store.tokens, vault, environment_secrets(settings))
-        self._client = open_client()
-        self._agents = self._choice(agent)
-        self._bells = EmbeddedBells(clock)
-        context = client_context(settings.tls_ca_file)
-        self._access = ImapAccess(self._hosts, context, steps)
-        self._submission = SmtpSubmission(self._hosts, context, steps)
 
-    def _choice(self, agent: Agent | None) -> AgentChoice:
-        settings = self._settings
-        public_url = settings.public_url or f"http://{settings.host}:{settings.port}"
-        options = OperatorOptions(
-            settings.agent_secret,
-            settings.agent_api_key,
-            settings.agent_base_url,
-            settings.agent_instructions,
-        )
-        try:
-            spec = parse_agent_spec(settings.agent)
-            chosen = agent or operator_agent(spec, options, self._client, self._clock, public_url)
-        except InvalidInput as exc:
-            raise ConfigError([f"POSTROOM_AGENT: {p.text}" for p in exc.problems]) from exc
-        judge = self._hosts.judge_host
-        return AgentChoice(chosen, self._credentials, judge, self._clock, public_url)
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What the engine works with."""
 
-    def service(self, made_key_file: Path | None) -> Service:
-        """All of it."""
-        store, clock, steps, bells = self._store, self._clock, self._steps, self._bells
-        logins = Logins(self._credentials)
-        idempotent = Idempotent(store.idempotency, clock)
-        composer = Composer(store.outbox, store.things, store.lists, self._blobs, clock, self._secret)
-        notifier = Notifier(store.desk, composer, bells, clock)
-        submitter = Submitter(
-            store.outbox,
-            store.sites,
-            logins,
-            self._submission,
-            self._blobs,
-            bells,
-            notifier,
-            clock,
-            steps,
-            self._owner,
-        )
-        answerer = Answerer(
-            AnswerParts(
-                answering=store.answering,
-                sites=store.sites,
-                things=store.things,
-                agents=self._agents,
-                composer=composer,
-                submitter=submitter,
-                blobs=self._blobs,
-                bells=bells,
-                notifier=notifier,
-                clock=clock,
-                steps=steps,
-                owner=self._owner,
-            )
-        )
-        ingest = Ingest(store.intake, self._blobs, bells, clock, steps, self._secret)
-        watchers = Watchers(self._watch_parts(logins, ingest, notifier))
-        return Service(
-            settings=self._settings,
-            store=store,
-            vault=self._vault,
-            blobs=self._blobs,
-            credentials=self._credentials,
-            bells=bells,
-            clock=clock,
-            accounts=Accounts(
-                store.sites,
-                store.tokens,
-                self._vault,
-                self._credentials,
-                self._access,
-                self._submission,
-                bells,
-                clock,
-            ),
-            composer=composer,
-            mailer=Mailer(composer, submitter, store.things, idempotent, bells, clock),
-            idempotent=idempotent,
-            answerer=answerer,
-            ingest=ingest,
-            incoming=Incoming(store.sites, store.things, ingest, clock),
-            watchers=watchers,
-            worker=Worker(store.answering, store.outbox, answerer, submitter, watchers, bells, clock),
-            signing_secret=self._secret,
-            made_key_file=made_key_file,
-        )
-
-    def _watch_parts(self, logins: Logins, ingest: Ingest, notifier: Notifier) -> WatchParts:
-        store, clock, steps = self._store, self._clock, self._steps
-        return WatchParts(
-            sites=store.sites,
-            accounts=store.accounts,
-            logins=logins,
-            access=self._access,
-            sync=Sync(store.intake, ingest, store.desk, clock, steps),
-            care=Mailcare(store.aftercare, store.intake, self._blobs, clock, steps),
-            notifier=notifier,
-            clock=clock,
-            poll_seconds=self._settings.poll_seconds,
-        )
+    settings: Settings
+    store: Store
+    vault: Vault
+    secret: bytes
+    blobs: Blobs
+    credentials: Credentials
+    agents: AgentChoice
+    bells: Bells
+    access: MailAccess
+    submission: MailSubmission
+    steps: Steps
+    clock: Clock
+    owner: str
 
     async def close(self) -> None:
         """Close what holds connections."""
-        await self._bells.close()
-        await self._submission.close()
-        await self._agents.close()
-        await self._client.aclose()
+        await self.bells.close()
+        await self.submission.close()
+        await self.agents.close()
+
+
+@asynccontextmanager
+async def _operator(settings: Settings, agent: Agent | None, clock: Clock) -> AsyncIterator[Agent]:
+    """The operator's agent: the one handed in, else the one that the settings name. Writes nothing."""
+    client = open_client()
+    options = OperatorOptions(
+        settings.agent_secret,
+        settings.agent_api_key,
+        settings.agent_base_url,
+        settings.agent_instructions,
+    )
+    try:
+        chosen = agent or operator_agent(settings.agent, options, client, clock, public_url(settings))
+    except InvalidInput as exc:
+        await client.aclose()
+        raise wrong("POSTROOM_AGENT", "; ".join(problem.text for problem in exc.problems)) from exc
+    try:
+        yield chosen
+    finally:
+        await client.aclose()
+
+
+def public_url(settings: Settings) -> str:
+    """Where HTTP agents reach our API: as set, else as it listens."""
+    if settings.public_url:
+        return settings.public_url
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def _outside(
+    settings: Settings,
+    store: Store,
+    vault: Vault,
+    secret: bytes,
+    agent: Agent,
+    steps: Steps,
+    clock: Clock,
+    owner: str,
+) -> _Outside:
+    try:
+        blobs = open_blobs(settings.blobs_url or "", settings.data_dir)
+    except ValueError as exc:
+        raise wrong("POSTROOM_BLOBS_URL", str(exc)) from exc
+    hosts = PublicHosts(settings.allow_hosts)
+    context = client_context(settings.tls_ca_file)
+    credentials = SiteCredentials(store.tokens, vault, environment_secrets(settings))
+    return _Outside(
+        settings=settings,
+        store=store,
+        vault=vault,
+        secret=secret,
+        blobs=blobs,
+        credentials=credentials,
+        agents=AgentChoice(agent, credentials, hosts.judge_host, clock, public_url(settings)),
+        bells=EmbeddedBells(clock),
+        access=ImapAccess(hosts, context, steps),
+        submission=SmtpSubmission(hosts, context, steps),
+        steps=steps,
+        clock=clock,
+        owner=owner,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """The parts through which every mail goes out."""
+
+    logins: Logins
+    composer: Composer
+    notifier: Notifier
+    submitter: Submitter
+
+
+def _sending(outside: _Outside) -> _Sending:
+    store, clock = outside.store, outside.clock
+    logins = Logins(outside.credentials)
+    composer = Composer(store.outbox, store.things, store.lists, outside.blobs, clock, outside.secret)
+    notifier = Notifier(store.desk, composer, outside.bells, clock)
+    submitter = Submitter(
+        store.outbox,
+        store.sites,
+        logins,
+        outside.submission,
+        outside.blobs,
+        outside.bells,
+        notifier,
+        clock,
+        outside.steps,
+        outside.owner,
+    )
+    return _Sending(logins, composer, notifier, submitter)
+
+
+def _answerer(outside: _Outside, sending: _Sending) -> Answerer:
+    store = outside.store
+    parts = AnswerParts(
+        answering=store.answering,
+        sites=store.sites,
+        things=store.things,
+        agents=outside.agents,
+        composer=sending.composer,
+        submitter=sending.submitter,
+        blobs=outside.blobs,
+        bells=outside.bells,
+        notifier=sending.notifier,
+        clock=outside.clock,
+        steps=outside.steps,
+        owner=outside.owner,
+    )
+    return Answerer(parts)
+
+
+def _accounts(outside: _Outside) -> Accounts:
+    return Accounts(
+        outside.store.sites,
+        outside.store.tokens,
+        outside.vault,
+        outside.credentials,
+        outside.access,
+        outside.submission,
+        outside.bells,
+        outside.clock,
+    )
+
+
+def _watchers(outside: _Outside, sending: _Sending, ingest: Ingest) -> Watchers:
+    store, clock, steps = outside.store, outside.clock, outside.steps
+    parts = WatchParts(
+        sites=store.sites,
+        accounts=store.accounts,
+        logins=sending.logins,
+        access=outside.access,
+        sync=Sync(store.intake, ingest, store.desk, clock, steps),
+        care=Mailcare(store.aftercare, store.intake, outside.blobs, clock, steps),
+        notifier=sending.notifier,
+        clock=clock,
+        poll_seconds=outside.settings.poll_seconds,
+    )
+    return Watchers(parts)
+
+
+def _service(outside: _Outside, made_key_file: Path | None) -> Service:
+    store, clock, bells = outside.store, outside.clock, outside.bells
+    sending = _sending(outside)
+    answerer = _answerer(outside, sending)
+    ingest = Ingest(store.intake, outside.blobs, bells, clock, outside.steps, outside.secret)
+    watchers = _watchers(outside, sending, ingest)
+    idempotent = Idempotent(store.idempotency, clock)
+    return Service(
+        settings=outside.settings,
+        store=store,
+        vault=outside.vault,
+        blobs=outside.blobs,
+        credentials=outside.credentials,
+        bells=bells,
+        clock=clock,
+        accounts=_accounts(outside),
+        composer=sending.composer,
+        mailer=Mailer(sending.composer, sending.submitter, store.things, idempotent, bells, clock),
+        idempotent=idempotent,
+        answerer=answerer,
+        ingest=ingest,
+        incoming=Incoming(store.sites, store.things, ingest, clock),
+        watchers=watchers,
+        worker=Worker(store.answering, store.outbox, answerer, sending.submitter, watchers, bells, clock),
+        signing_secret=outside.secret,
+        made_key_file=made_key_file,
+    )
 
 
 def environment_secrets(settings: Settings) -> dict[TokenName, str]:
     """The secrets that the environment gives to its own site."""
     found: dict[TokenName, str] = {}
     if settings.email is not None:
-        found[(DEFAULT_SITE, "email", settings.email.address)] = settings.email.password
+        found[(DEFAULT_SITE, "email", settings.email.channel.email)] = settings.email.password
     if settings.incoming_token is not None:
         found[(DEFAULT_SITE, "incoming", "webhook")] = settings.incoming_token
     return found
@@ -320,13 +362,13 @@ def api_parts(service: Service) -> ApiParts:
         store=service.store,
         blobs=service.blobs,
         clock=service.clock,
-        credentials=service.credentials,
         keyring=Keyring(service.store.keys, service.clock),
         idempotent=service.idempotent,
         accounts=service.accounts,
         mailer=service.mailer,
         answerer=service.answerer,
         incoming=service.incoming,
+        incoming_tokens=IncomingTokens(service.store.tokens, service.vault, service.credentials),
         watchers=service.watchers,
         ready=lambda: _not_ready(service),
         ring=service.bells.ring,
@@ -337,27 +379,3 @@ def _not_ready(service: Service) -> str:
     if service.settings.email is None or service.watchers.settled(DEFAULT_SITE):
         return ""
     return "the environment's mailbox has neither been read nor failed yet"
-
-
-async def rotate_secrets(service: Service) -> tuple[int, int]:
-    """Bring every stored secret under the newest key; gives how many were changed, of how many."""
-    changed = total = 0
-    cursor: str | None = None
-    while True:
-        page = await service.store.tokens.list(None, cursor, 200)
-        for token in page.items:
-            total += 1
-            new = service.vault.rewrap(token.sealed)
-            # A token stored anew in between is under the newest key already.
-            if new is not None and await service.store.tokens.rewrap(token.id, token.sealed, new):
-                changed += 1
-        cursor = page.next
-        if cursor is None:
-            break
-    for name in ("signing_secret", "canary"):
-        total += 1
-        new = service.vault.rewrap(await service.store.tokens.remember(name, ""))
-        if new is not None:
-            await service.store.tokens.replace(name, new)
-            changed += 1
-    return changed, total

@@ -2,57 +2,67 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 SPECIAL = {"INBOX": "", "Sent": "\\Sent", "Drafts": "\\Drafts", "Junk": "\\Junk", "Trash": "\\Trash"}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class StoredMail:
-    """One message in one mailbox."""
+    """One message in one mailbox. `stored_at`: by the monotonic clock, in seconds."""
 
     uid: int
     raw: bytes
     received_at: datetime
-    flags: set[str] = field(default_factory=set)
+    flags: frozenset[str] = frozenset()
+    stored_at: float = field(default_factory=time.monotonic)
 
 
 class MailFolder:
     """A mailbox: messages by ascending UID."""
 
-    def __init__(self) -> None:
+    def __init__(self, attribute: str = "") -> None:
+        self.attribute = attribute
         self.uidvalidity = int(time.time())
         self.uidnext = 1
         self.mails: list[StoredMail] = []
-        self.changed = asyncio.Condition()
+        self._bells: set[asyncio.Event] = set()
 
-    async def add(self, raw: bytes, flags: Iterable[str] = (), received_at: datetime | None = None) -> int:
-        """Store a message and tell who listens; gives its UID."""
-        uid = self.uidnext
-        self.uidnext += 1
+    def add(self, raw: bytes, flags: Iterable[str] = (), received_at: datetime | None = None) -> StoredMail:
+        """Store a message and tell who listens."""
         moment = received_at or datetime.now(UTC).replace(microsecond=0)
-        self.mails.append(StoredMail(uid, raw, moment, set(flags)))
-        async with self.changed:
-            self.changed.notify_all()
-        return uid
+        mail = StoredMail(self.uidnext, raw, moment, frozenset(flags))
+        self.uidnext += 1
+        self.mails.append(mail)
+        self._ring()
+        return mail
 
-    def chosen(self, ranges: str) -> list[tuple[int, StoredMail]]:
-        """Messages with their sequence numbers whose UID lies in a set such as `1:5,7,9:*`."""
-        highest = self.mails[-1].uid if self.mails else 0
-        spans = [_span(part, highest) for part in ranges.split(",")]
-        return [
-            (number, mail)
-            for number, mail in enumerate(self.mails, 1)
-            if any(low <= mail.uid <= high for low, high in spans)
-        ]
+    def flag(self, mail: StoredMail, flags: frozenset[str]) -> None:
+        """Replace a message's flags and tell who listens."""
+        mail.flags = flags
+        self._ring()
 
+    def expunge(self, mails: Collection[StoredMail]) -> None:
+        """Remove messages for good and tell who listens."""
+        self.mails = [mail for mail in self.mails if mail not in mails]
+        self._ring()
 
-def _span(part: str, highest: int) -> tuple[int, int]:
-    first, _, last = part.partition(":")
-    ends = [highest if end == "*" else int(end) for end in (first, last or first)]
-    return min(ends), max(ends)
+    @contextmanager
+    def listening(self) -> Iterator[asyncio.Event]:
+        """An event that is set at every change."""
+        bell = asyncio.Event()
+        self._bells.add(bell)
+        try:
+            yield bell
+        finally:
+            self._bells.remove(bell)
+
+    def _ring(self) -> None:
+        for bell in self._bells:
+            bell.set()
 
 
 class MailWorld:
@@ -65,11 +75,21 @@ class MailWorld:
         """The mailboxes of an address, by name."""
         key = address.strip().lower()
         if key not in self._accounts:
-            self._accounts[key] = {name: MailFolder() for name in SPECIAL}
+            self._accounts[key] = {name: MailFolder(attribute) for name, attribute in SPECIAL.items()}
         return self._accounts[key]
 
-    async def deliver(self, recipients: Iterable[str], raw: bytes) -> None:
-        """Put a message into the inbox of each recipient."""
+    def deliver(self, sender: str, recipients: Iterable[str], raw: bytes) -> None:
+        """Put a message into the inbox of each recipient, as a final delivery does (RFC 5321 section 4.4)."""
         for address in recipients:
-            header = b"Delivered-To: " + address.encode() + b"\r\n"
-            await self.account(address)["INBOX"].add(header + raw)
+            trace = f"Return-Path: <{sender}>\r\nDelivered-To: {address}\r\n".encode()
+            self.account(address)["INBOX"].add(trace + raw)
+
+    async def delivered(self, address: str, number: int) -> float:
+        """Wait for the `number`th message (from 1) in the inbox of an address; gives when it was stored, by
+        the monotonic clock."""
+        inbox = self.account(address)["INBOX"]
+        with inbox.listening() as bell:
+            while len(inbox.mails) < number:
+                bell.clear()
+                await bell.wait()
+        return inbox.mails[number - 1].stored_at

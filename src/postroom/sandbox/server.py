@@ -1,6 +1,8 @@
 """The sandbox as a whole: IMAP and submission on free loopback ports, and the authority that vouches."""
 
 import asyncio
+import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,43 +20,67 @@ SIZE_LIMIT = 40 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """Where the servers are. Any address is an account, with this password."""
+    """Where the servers are. Any address is an account, with this password. `world`: what lies in them."""
 
     imap_port: int
     smtp_port: int
     ca_file: Path
     password: str
+    world: MailWorld
     host: str = "localhost"
 
 
 @asynccontextmanager
 async def sandbox(folder: Path, password: str = "sandbox") -> AsyncIterator[Sandbox]:  # noqa: S107
     """Run the servers for the time of the block; certificates are written into the folder."""
+    # aiosmtpd warns of its own deprecations at every login.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
     ca_file, context = make_certificates(folder)
     world = MailWorld()
-    imap = await asyncio.start_server(ImapServer(world, password).open, LOOPBACK, 0, ssl=context)
-    loop = asyncio.get_running_loop()
-    smtp = await loop.create_server(
-        lambda: SMTP(
-            _Delivery(world),
+    imap = ImapServer(world, password)
+    submission = _Submission(world, password, context)
+    reading = await asyncio.start_server(imap.open, LOOPBACK, 0, ssl=context)
+    sending = await asyncio.get_running_loop().create_server(submission.open, LOOPBACK, 0)
+    ports = [server.sockets[0].getsockname()[1] for server in (reading, sending)]
+    try:
+        yield Sandbox(ports[0], ports[1], ca_file, password, world)
+    finally:
+        reading.close()
+        sending.close()
+        await imap.close()
+        submission.close()
+
+
+class _Submission:
+    """The submission server: STARTTLS, then AUTH, then mail (RFC 6409)."""
+
+    def __init__(self, world: MailWorld, password: str, context: ssl.SSLContext) -> None:
+        self._delivery = _Delivery(world)
+        self._authenticator = _Authenticator(password)
+        self._context = context
+        self._connections: list[SMTP] = []
+
+    def open(self) -> SMTP:
+        """The protocol of a new connection."""
+        connection = SMTP(
+            self._delivery,
             data_size_limit=SIZE_LIMIT,
             enable_SMTPUTF8=True,
             hostname="sandbox.postroom.test",
-            tls_context=context,
+            tls_context=self._context,
             require_starttls=True,
             auth_required=True,
-            authenticator=_Authenticator(password),
-            loop=loop,
-        ),
-        LOOPBACK,
-        0,
-    )
-    ports = [server.sockets[0].getsockname()[1] for server in (imap, smtp)]
-    try:
-        yield Sandbox(ports[0], ports[1], ca_file, password)
-    finally:
-        for server in (imap, smtp):
-            server.close()
+            authenticator=self._authenticator,
+            loop=asyncio.get_running_loop(),
+        )
+        self._connections.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """End every connection."""
+        for connection in self._connections:
+            if connection.transport is not None:
+                connection.transport.close()
 
 
 class _Delivery:
@@ -68,7 +94,7 @@ class _Delivery:
         del server, session
         content = envelope.content
         raw = content.encode() if isinstance(content, str) else content or b""
-        await self._world.deliver(envelope.rcpt_tos, raw)
+        self._world.deliver(envelope.mail_from or "", envelope.rcpt_tos, raw)
         return "250 2.0.0 delivered"
 
 
