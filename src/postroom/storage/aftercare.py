@@ -2,26 +2,28 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, literal_column, select, update
+from sqlalchemy import bindparam, literal_column, select, update
 
 from postroom.core.model import Place
 from postroom.core.store import AftercareWork
 from postroom.storage.database import Database
-from postroom.storage.rows import chunks, select_submissions, submission_of
+from postroom.storage.dialect import among
+from postroom.storage.rows import select_submissions, submission_of
+from postroom.storage.statements import Connection, Statement
 from postroom.storage.tables import places, submissions
 
-_DUE = (
+_DUE = Statement(
     select_submissions()
     .where(submissions.c.site_id == bindparam("site"), submissions.c.aftercare == literal_column("'due'"))
     .order_by(submissions.c.created_at, submissions.c.id)
     .limit(bindparam("limit"))
 )
-_PLACES = (
+_PLACES = Statement(
     select(places.c.message_id, places.c.mailbox, places.c.uidvalidity, places.c.uid)
-    .where(places.c.message_id.in_(bindparam("messages", expanding=True)))
+    .where(among(places.c.message_id, "messages"))
     .order_by(places.c.mailbox, places.c.uidvalidity, places.c.uid)
 )
-_DONE = (
+_DONE = Statement(
     update(submissions).where(submissions.c.id == bindparam("b_id")).values(aftercare=bindparam("b_outcome"))
 )
 
@@ -40,14 +42,14 @@ class SqlAftercare:
         """`Aftercare.done`."""
         rows = [{"b_id": submission_id, "b_outcome": outcome} for submission_id in sorted(submission_ids)]
         if rows:
-            await self._database.write("aftercare", lambda c: c.execute(_DONE, rows))
+            await self._database.write("aftercare", lambda c: c.run_many(_DONE, rows))
 
 
 def _due(connection: Connection, site_id: str, limit: int) -> tuple[AftercareWork, ...]:
-    rows = connection.execute(_DUE, {"site": site_id, "limit": limit}).all()
+    rows = connection.all(_DUE, {"site": site_id, "limit": limit})
     works = [submission_of(row) for row in rows]
     found: dict[str, list[Place]] = {}
-    for some in chunks(work.answers for work in works if work.answers):
-        for row in connection.execute(_PLACES, {"messages": some}):
-            found.setdefault(row.message_id, []).append(Place(row.mailbox, row.uidvalidity, row.uid))
+    answered = [work.answers for work in works if work.answers]
+    for row in connection.all(_PLACES, {"messages": answered}) if answered else ():
+        found.setdefault(row.message_id, []).append(Place(row.mailbox, row.uidvalidity, row.uid))
     return tuple(AftercareWork(work, tuple(found.get(work.answers or "", ()))) for work in works)

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnClause,
-    Connection,
+    ColumnElement,
+    Select,
     bindparam,
     case,
     exists,
@@ -20,8 +21,8 @@ from postroom.core.model import Claim, Message, MessageState, TurnRecord
 from postroom.core.store import AnswerCounts, AnswerWork, Settlement
 from postroom.storage.counts import answer_counts
 from postroom.storage.database import Database
-from postroom.storage.filing import Filing, add_events
-from postroom.storage.leases import Leases, claim_values, free, given_back, ours, take, write
+from postroom.storage.filing import Filing, add_events, grown
+from postroom.storage.leases import Leases, claim_values, free, given_back, lost, ours, take, write
 from postroom.storage.rows import (
     THREAD_COLUMNS,
     claim_of,
@@ -31,7 +32,9 @@ from postroom.storage.rows import (
     turn_values,
 )
 from postroom.storage.sending import Sending
+from postroom.storage.statements import Connection, Statement, columns_of, given
 from postroom.storage.tables import messages, sites, threads, turns
+from postroom.storage.types import EPOCH
 
 _DUE: ColumnClause[str] = literal_column("'due'")
 _NOW = bindparam("now", type_=messages.c.due_at.type)
@@ -41,7 +44,7 @@ _is_oldest = ~exists().where(
 )
 _site_answers = exists().where(sites.c.id == threads.c.site_id, sites.c.paused == false())
 
-_DUE_THREADS = (
+_DUE_THREADS = Statement(
     select(messages.c.thread_id)
     .join(threads, threads.c.id == messages.c.thread_id)
     .where(
@@ -55,48 +58,62 @@ _DUE_THREADS = (
     .order_by(messages.c.due_at)
     .limit(bindparam("limit"))
 )
-# Not SKIP LOCKED: the row is only ever locked for the length of a short write, and a claim that gave up on
-# one would leave its bell unheard until the next sweep.
-_TAKE = (
-    take(threads)
-    .where(threads.c.id == bindparam("thread"), threads.c.paused == "", free(threads), _site_answers)
-    .returning(*THREAD_COLUMNS, threads.c.lease_owner, threads.c.lease_token, threads.c.lease_until)
-)
-_OLDEST_DUE = (
-    select_messages()
-    .where(messages.c.thread_id == bindparam("thread"), messages.c.state == _DUE)
+_oldest_due = (
+    select(messages.c.id)
+    .where(messages.c.thread_id == threads.c.id, messages.c.state == _DUE)
     .order_by(messages.c.seq)
     .limit(1)
 )
-_THIS_DUE = select_messages().where(
-    messages.c.id == bindparam("message"),
-    messages.c.thread_id == bindparam("thread"),
-    messages.c.state == _DUE,
+_this_due = select(messages.c.id).where(
+    messages.c.id == bindparam("message"), messages.c.thread_id == threads.c.id, messages.c.state == _DUE
 )
-_WORK_ON = (
-    update(threads).where(threads.c.id == bindparam("b_thread")).values(lease_message=bindparam("b_message"))
-)
-_CONVERSATION = select_messages().where(messages.c.thread_id == bindparam("thread")).order_by(messages.c.seq)
-_COUNT_ATTEMPT = (
-    update(messages)
-    .where(
-        messages.c.id
-        == select(threads.c.lease_message).where(threads.c.id == bindparam("b_thread")).scalar_subquery()
+
+
+def _take_for(message: Select[Any], *conditions: ColumnElement[bool]) -> Statement:
+    # Not SKIP LOCKED: the row is only ever locked for the length of a short write, and a claim that gave up
+    # on one would leave its bell unheard until the next sweep.
+    wanted = (threads.c.id == bindparam("thread"), threads.c.paused == "", free(threads), _site_answers)
+    return Statement(
+        take(threads)
+        .values(lease_message=message.scalar_subquery())
+        .where(*wanted, *conditions)
+        .returning(
+            *THREAD_COLUMNS,
+            threads.c.lease_owner,
+            threads.c.lease_token,
+            threads.c.lease_until,
+            threads.c.lease_message,
+        )
     )
-    .values(attempts=messages.c.attempts + 1)
+
+
+_TAKE = _take_for(
+    _oldest_due,
+    exists().where(
+        messages.c.thread_id == threads.c.id, messages.c.state == _DUE, messages.c.due_at <= _NOW, _is_oldest
+    ),
 )
-_CLAIMED_MESSAGE = select(threads.c.lease_message).where(ours(threads)).with_for_update()
+_TAKE_FOR_THIS = _take_for(_this_due, _this_due.exists())
+_CLAIMED = Statement(select_messages().where(messages.c.id == bindparam("message"), messages.c.state == _DUE))
+_CONVERSATION = Statement(
+    select_messages().where(messages.c.thread_id == bindparam("thread")).order_by(messages.c.seq)
+)
+_claimed_message = select(threads.c.lease_message).where(ours(threads)).with_for_update().scalar_subquery()
+_COUNT_ATTEMPT = Statement(
+    update(messages).where(messages.c.id == _claimed_message).values(attempts=messages.c.attempts + 1)
+)
 _PAUSE = bindparam("b_pause", type_=threads.c.paused.type)
-_GIVE_BACK = (
+_GIVE_BACK = Statement(
     update(threads)
     .where(ours(threads))
     .values(
         **given_back(),
-        lease_message=None,
         paused=case((_PAUSE != "", _PAUSE), else_=threads.c.paused),
+        **grown(bindparam("b_added"), bindparam("b_at", type_=threads.c.last_at.type)),
     )
+    .returning(threads.c.lease_message)
 )
-_END = (
+_END = Statement(
     update(messages)
     .where(messages.c.id == bindparam("b_message"))
     .values(
@@ -110,6 +127,7 @@ _END = (
             else_=messages.c.attempts,
         ),
     )
+    .returning(messages.c.trust, messages.c.sender)
 )
 _TURN_FIELDS = [column.name for column in turns.c if column.name not in ("id", "site_id")]
 
@@ -122,33 +140,35 @@ class SqlAnswering:
         self._leases = Leases(threads)
         self._filing = Filing(database.dialect)
         self._sending = Sending(database.dialect)
-        statement = database.dialect.insert(turns)
-        self._put_turn = statement.on_conflict_do_update(
-            index_elements=["id"], set_={name: statement.excluded[name] for name in _TURN_FIELDS}
+        statement = database.dialect.insert(turns).values(given(*columns_of(turns)))
+        self._put_turn = Statement(
+            statement.on_conflict_do_update(
+                index_elements=["id"], set_={name: statement.excluded[name] for name in _TURN_FIELDS}
+            )
         )
 
     async def due(self, now: datetime, limit: int) -> tuple[str, ...]:
         """`Answering.due`: what is due longest comes first."""
         wanted = {"now": now, "limit": limit}
-        found = await self._database.read(lambda c: c.execute(_DUE_THREADS, wanted).scalars().all())
-        return tuple(found)
+        return tuple(await self._database.read(lambda c: c.scalars(_DUE_THREADS, wanted)))
 
     async def claim(
         self, thread_id: str, owner: str, now: datetime, until: datetime, message_id: str | None = None
     ) -> AnswerWork | None:
         """`Answering.claim`."""
-        wanted = {"thread": thread_id, "owner": owner, "now": now, "until": until}
+        taking = _TAKE if message_id is None else _TAKE_FOR_THIS
+        wanted = {"thread": thread_id, "owner": owner, "now": now, "until": until, "message": message_id}
 
         def work(connection: Connection) -> AnswerWork | None:
-            row = connection.execute(_TAKE, wanted).first()
+            row = connection.first(taking, wanted)
             if row is None:
                 return None
-            message = _message_to_answer(connection, thread_id, message_id, now)
-            if message is None:
-                connection.rollback()
+            claim = claim_of(row)
+            message = connection.first(_CLAIMED, {"message": row.lease_message})
+            if message is None:  # settled by another between the statement's look and its lock
+                connection.first(_GIVE_BACK, claim_values(claim) | _give_back_values("", None))
                 return None
-            connection.execute(_WORK_ON, {"b_thread": thread_id, "b_message": message.id})
-            return AnswerWork(claim_of(row), thread_of(row), message)
+            return AnswerWork(claim, thread_of(row), message_of(message))
 
         return await self._database.write("answer-claim", work)
 
@@ -159,7 +179,7 @@ class SqlAnswering:
 
     async def conversation(self, thread_id: str) -> tuple[Message, ...]:
         """`Answering.conversation`."""
-        rows = await self._database.read(lambda c: c.execute(_CONVERSATION, {"thread": thread_id}).all())
+        rows = await self._database.read(lambda c: c.all(_CONVERSATION, {"thread": thread_id}))
         return tuple(message_of(row) for row in rows)
 
     async def counts(self, site_id: str, thread_id: str, correspondent: str, now: datetime) -> AnswerCounts:
@@ -170,9 +190,8 @@ class SqlAnswering:
         """`Answering.begin`."""
 
         def work(connection: Connection) -> None:
-            self._leases.hold(connection, claim)
-            connection.execute(_COUNT_ATTEMPT, {"b_thread": claim.id})
-            connection.execute(self._put_turn, turn_values(turn))
+            write(connection, _COUNT_ATTEMPT, claim_values(claim))
+            connection.run(self._put_turn, turn_values(turn))
 
         await self._database.write("turn-begin", work)
 
@@ -181,31 +200,25 @@ class SqlAnswering:
         await self._database.write("settle", lambda c: self._settle(c, claim, settlement))
 
     def _settle(self, connection: Connection, claim: Claim, settlement: Settlement) -> None:
-        message_id = connection.execute(_CLAIMED_MESSAGE, claim_values(claim)).scalar()
-        write(connection, _GIVE_BACK, claim_values(claim) | {"b_pause": settlement.pause})
-        connection.execute(_END, _end_values(message_id, settlement))
+        given = _give_back_values(settlement.pause, settlement.sent)
+        row = connection.first(_GIVE_BACK, claim_values(claim) | given)
+        if row is None:
+            raise lost()
+        question = connection.first(_END, _end_values(row.lease_message, settlement))
         if settlement.submission is not None:
-            self._sending.add(connection, settlement.submission)
+            self._sending.add(connection, settlement.submission, question)
         if settlement.sent is not None:
-            self._filing.add(connection, settlement.sent)
+            self._filing.add_alone(connection, settlement.sent)
         if settlement.turn is not None:
-            connection.execute(self._put_turn, turn_values(settlement.turn))
+            connection.run(self._put_turn, turn_values(settlement.turn))
         add_events(connection, settlement.events)
 
 
-def _message_to_answer(
-    connection: Connection, thread_id: str, message_id: str | None, now: datetime
-) -> Message | None:
-    if message_id is not None:
-        row = connection.execute(_THIS_DUE, {"thread": thread_id, "message": message_id}).first()
-        return None if row is None else message_of(row)
-    row = connection.execute(_OLDEST_DUE, {"thread": thread_id}).first()
-    if row is None or row.due_at > now:
-        return None
-    return message_of(row)
+def _give_back_values(pause: str, sent: Message | None) -> dict[str, Any]:
+    return {"b_pause": pause, "b_added": int(sent is not None), "b_at": sent.received_at if sent else EPOCH}
 
 
-def _end_values(message_id: str | None, settlement: Settlement) -> dict[str, Any]:
+def _end_values(message_id: str, settlement: Settlement) -> dict[str, Any]:
     again = settlement.state is MessageState.DUE
     return {
         "b_message": message_id,

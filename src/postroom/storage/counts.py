@@ -1,42 +1,66 @@
 """What the caps on answers are held against (D7). Answers that were cancelled or rejected do not count."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, exists, func, literal_column, select
 
 from postroom.core.store import AnswerCounts
+from postroom.core.submission import SubmissionKind
+from postroom.storage.statements import Connection, Statement
 from postroom.storage.tables import answered, contacts, submissions
 
-_SINCE = bindparam("since", type_=submissions.c.created_at.type)
-_ANSWER = submissions.c.kind == "answer"
-_COUNTS = submissions.c.status.not_in(["cancelled", "rejected"])
-
-_IN_THREAD = select(submissions.c.created_at).where(
-    submissions.c.thread_id == bindparam("thread"), submissions.c.created_at > _SINCE, _ANSWER, _COUNTS
+_TEN_MINUTES, _TWO_HOURS, _DAY, _HOUR = (
+    bindparam(name, type_=submissions.c.created_at.type)
+    for name in ("ten_minutes", "two_hours", "day", "hour")
 )
-_TO_CORRESPONDENT = (
+_went_out = (submissions.c.status != "cancelled") & (submissions.c.status != "rejected")
+
+
+def _in_thread(since: ColumnElement[Any]) -> ColumnElement[int]:
+    return (
+        select(func.count())
+        .select_from(submissions)
+        .where(
+            submissions.c.thread_id == bindparam("thread"),
+            submissions.c.created_at > since,
+            submissions.c.kind == SubmissionKind.ANSWER.value,
+            _went_out,
+        )
+        .scalar_subquery()
+    )
+
+
+_to_correspondent = (
     select(func.count())
     .select_from(answered)
     .join(submissions, submissions.c.id == answered.c.submission_id)
     .where(
         answered.c.site_id == bindparam("site"),
         answered.c.address == bindparam("address"),
-        answered.c.created_at > _SINCE,
-        _COUNTS,
+        answered.c.created_at > _DAY,
+        _went_out,
     )
 )
-_TO_NEW_SENDERS = (
+_to_new_senders = (
     select(func.count())
     .select_from(submissions)
     .where(
         literal_column("new_sender"),
         submissions.c.site_id == bindparam("site"),
-        submissions.c.created_at > _SINCE,
-        _COUNTS,
+        submissions.c.created_at > _HOUR,
+        _went_out,
     )
 )
-_KNOWN = select(
-    exists().where(contacts.c.site_id == bindparam("site"), contacts.c.address == bindparam("address"))
+_known = exists().where(contacts.c.site_id == bindparam("site"), contacts.c.address == bindparam("address"))
+_COUNTS = Statement(
+    select(
+        _in_thread(_TEN_MINUTES).label("thread_10_min"),
+        _in_thread(_TWO_HOURS).label("thread_2_hours"),
+        _to_correspondent.scalar_subquery().label("correspondent_day"),
+        _to_new_senders.scalar_subquery().label("new_senders_hour"),
+        _known.label("sender_known"),
+    )
 )
 
 
@@ -44,12 +68,14 @@ def answer_counts(
     connection: Connection, site_id: str, thread_id: str, correspondent: str, now: datetime
 ) -> AnswerCounts:
     """Count the answers of the last 10 minutes, 2 hours, day and hour, each by its index."""
-    wanted = {"site": site_id, "thread": thread_id, "address": correspondent}
-    in_thread = connection.execute(
-        _IN_THREAD, {"thread": thread_id, "since": now - timedelta(hours=2)}
-    ).scalars()
-    recent = [at > now - timedelta(minutes=10) for at in in_thread]
-    day = connection.execute(_TO_CORRESPONDENT, wanted | {"since": now - timedelta(days=1)}).scalar_one()
-    hour = connection.execute(_TO_NEW_SENDERS, wanted | {"since": now - timedelta(hours=1)}).scalar_one()
-    known = connection.execute(_KNOWN, wanted).scalar_one()
-    return AnswerCounts(sum(recent), len(recent), day, hour, bool(known))
+    wanted = {
+        "site": site_id,
+        "thread": thread_id,
+        "address": correspondent,
+        "ten_minutes": now - timedelta(minutes=10),
+        "two_hours": now - timedelta(hours=2),
+        "day": now - timedelta(days=1),
+        "hour": now - timedelta(hours=1),
+    }
+    (row,) = connection.all(_COUNTS, wanted)
+    return AnswerCounts(*row)

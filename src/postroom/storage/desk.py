@@ -3,25 +3,28 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import bindparam, literal_column, or_, select, update
 
 from postroom.core.model import ASKED_FOR, Direction, Event, MessageState
 from postroom.storage.database import Database
+from postroom.storage.dialect import among
 from postroom.storage.filing import add_events
 from postroom.storage.leases import given_back
-from postroom.storage.rows import chunks
+from postroom.storage.statements import Connection, Statement
 from postroom.storage.tables import messages, sites, submissions, threads
 
-_RESUME = update(threads).where(threads.c.id == bindparam("b_id"), threads.c.paused != "").values(paused="")
-_WAITS_FOR_A_PERSON = (
+_RESUME = Statement(
+    update(threads).where(threads.c.id == bindparam("b_id"), threads.c.paused != "").values(paused="")
+)
+_waits_for_a_person = (
     messages.c.id == bindparam("b_id"),
     messages.c.direction == Direction.IN.value,
-    messages.c.state.in_([MessageState.HELD.value, MessageState.FAILED.value]),
+    or_(messages.c.state == MessageState.HELD.value, messages.c.state == MessageState.FAILED.value),
 )
-_NOTES = select(messages.c.notes).where(*_WAITS_FOR_A_PERSON).with_for_update()
-_RETRY = (
+_NOTES = Statement(select(messages.c.notes).where(*_waits_for_a_person).with_for_update())
+_RETRY = Statement(
     update(messages)
-    .where(*_WAITS_FOR_A_PERSON)
+    .where(*_waits_for_a_person)
     .values(
         state=MessageState.DUE.value,
         reason="",
@@ -30,11 +33,17 @@ _RETRY = (
         due_at=bindparam("now", type_=messages.c.due_at.type),
     )
 )
+# Only what is due can be claimed, and what is due has an index.
+_with_due_mail = select(messages.c.thread_id).where(messages.c.state == literal_column("'due'"))
 _RELEASE = [
-    update(table).where(table.c.lease_owner == bindparam("b_owner")).values(**given_back())
-    for table in (threads, submissions)
+    Statement(update(table).where(held, table.c.lease_owner == bindparam("b_owner")).values(**given_back()))
+    for table, held in (
+        (threads, threads.c.id.in_(_with_due_mail)),
+        (submissions, submissions.c.status == literal_column("'queued'")),
+        (submissions, submissions.c.status == literal_column("'transmitting'")),
+    )
 ]
-_SITES = select(sites.c.id).where(sites.c.id.in_(bindparam("sites", expanding=True)))
+_SITES = Statement(select(sites.c.id).where(among(sites.c.id, "sites")))
 
 
 class SqlDesk:
@@ -47,7 +56,7 @@ class SqlDesk:
         """`Desk.resume`."""
 
         def work(connection: Connection) -> bool:
-            if not connection.execute(_RESUME, {"b_id": thread_id}).rowcount:
+            if not connection.count(_RESUME, {"b_id": thread_id}):
                 return False
             add_events(connection, [event])
             return True
@@ -58,11 +67,11 @@ class SqlDesk:
         """`Desk.retry`."""
 
         def work(connection: Connection) -> bool:
-            row = connection.execute(_NOTES, {"b_id": message_id}).first()
+            row = connection.first(_NOTES, {"b_id": message_id})
             if row is None:
                 return False
             notes = [*(note for note in row.notes if note != ASKED_FOR), ASKED_FOR]
-            connection.execute(_RETRY, {"b_id": message_id, "now": now, "b_notes": notes})
+            connection.run(_RETRY, {"b_id": message_id, "now": now, "b_notes": notes})
             add_events(connection, [event])
             return True
 
@@ -73,7 +82,7 @@ class SqlDesk:
 
         def work(connection: Connection) -> None:
             for statement in _RELEASE:
-                connection.execute(statement, {"b_owner": owner})
+                connection.run(statement, {"b_owner": owner})
 
         await self._database.write("release", work)
 
@@ -81,9 +90,7 @@ class SqlDesk:
         """`Desk.note`. What happened to a site that is gone meanwhile is not kept."""
 
         def work(connection: Connection) -> None:
-            there: set[str] = set()
-            for some in chunks(event.site_id for event in events):
-                there.update(connection.execute(_SITES, {"sites": some}).scalars())
+            there = connection.scalars(_SITES, {"sites": {event.site_id for event in events}})
             add_events(connection, [event for event in events if event.site_id in there])
 
         if events:

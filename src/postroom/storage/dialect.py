@@ -1,21 +1,25 @@
 """The differences between the two databases that statements cannot hide, each named once."""
 
 from hashlib import sha256
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, Table, bindparam, func, select
+from sqlalchemy import BindParameter, Column, ColumnElement, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
-Name = Literal["sqlite", "postgresql"]
+from postroom.storage.statements import Connection, Statement
+from postroom.storage.types import Key, TextList
+
 OnConflictInsert = sqlite.Insert | postgresql.Insert
 
-_ADVISORY_LOCK = select(func.pg_advisory_xact_lock(bindparam("number")))
+_ADVISORY_LOCK = Statement(select(func.pg_advisory_xact_lock(bindparam("number"))))
 
 
 class Dialect(Protocol):
     """What storage needs that is not said the same way everywhere."""
 
-    name: Name
+    begin: str
 
     def insert(self, table: Table) -> OnConflictInsert:
         """An INSERT that knows ON CONFLICT."""
@@ -29,7 +33,7 @@ class Dialect(Protocol):
 class SQLite:
     """One writer at a time: a transaction is serialised as it is."""
 
-    name: Name = "sqlite"
+    begin = "BEGIN IMMEDIATE"
 
     def insert(self, table: Table) -> OnConflictInsert:
         """`Dialect.insert`."""
@@ -42,7 +46,7 @@ class SQLite:
 class PostgreSQL:
     """Many writers; names are advisory locks that end with the transaction."""
 
-    name: Name = "postgresql"
+    begin = "BEGIN"
 
     def insert(self, table: Table) -> OnConflictInsert:
         """`Dialect.insert`."""
@@ -50,7 +54,7 @@ class PostgreSQL:
 
     def serialise(self, connection: Connection, name: str) -> None:
         """`Dialect.serialise`."""
-        connection.execute(_ADVISORY_LOCK, {"number": lock_number(name)})
+        connection.run(_ADVISORY_LOCK, {"number": lock_number(name)})
 
 
 def lock_number(name: str) -> int:
@@ -58,4 +62,32 @@ def lock_number(name: str) -> int:
     return int.from_bytes(sha256(f"postroom:{name}".encode()).digest()[:8], signed=True)
 
 
-DIALECTS: dict[str, Dialect] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
+def among(column: Column[Any], name: str) -> ColumnElement[bool]:
+    """`column` is one of the texts in the parameter `name`, however many they are."""
+    return column.op("IN", is_comparison=True)(_Texts(name))
+
+
+def not_among(column: Column[Any], name: str) -> ColumnElement[bool]:
+    """`column` is none of the texts in the parameter `name`."""
+    return column.op("NOT IN", is_comparison=True)(_Texts(name))
+
+
+class _Texts(ColumnElement[str]):
+    """The texts of one parameter as rows."""
+
+    inherit_cache = False
+    type = Key
+
+    def __init__(self, name: str) -> None:
+        self.parameter: BindParameter[Any] = bindparam(name, type_=TextList())
+
+
+@compiles(_Texts, "sqlite")
+def _texts_on_sqlite(element: _Texts, compiler: SQLCompiler, **options: Any) -> str:
+    parameter = compiler.process(element.parameter, **options)
+    return f"(SELECT value FROM json_each({parameter}))"  # noqa: S608 - the name of a parameter, no value
+
+
+@compiles(_Texts, "postgresql")
+def _texts_on_postgresql(element: _Texts, compiler: SQLCompiler, **options: Any) -> str:
+    return f"(SELECT unnest({compiler.process(element.parameter, **options)}))"

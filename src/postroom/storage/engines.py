@@ -1,6 +1,5 @@
 """Opens the engines: what each database must be told before it is fit for us."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
@@ -8,12 +7,22 @@ from sqlalchemy.exc import ArgumentError
 
 from postroom.core.errors import Move, PostroomError
 from postroom.core.ports import Steps
-from postroom.storage.database import Database, Lane
-from postroom.storage.dialect import DIALECTS
+from postroom.storage.database import Database, Each, Lane
+from postroom.storage.dialect import PostgreSQL, SQLite
+from postroom.storage.grouped import Grouped
+from postroom.storage.pool import Pool
 
 _READERS = 4
 _CONNECTIONS = 10
-_BUSY_MS = 10_000
+_BUSY_SECONDS = 10
+_WRITER = (
+    "journal_mode=WAL",  # readers do not wait for the writer
+    "synchronous=FULL",  # a power cut must not take back what was accepted
+    "foreign_keys=ON",
+    "temp_store=MEMORY",
+    "cache_size=-16384",  # KiB
+    "wal_autocheckpoint=4000",  # pages: what changes often goes to the database file less often
+)
 _LIMITS = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
 _KEEPALIVES = {
     "connect_timeout": "10",
@@ -48,41 +57,45 @@ def parse_url(text: str) -> URL:
 
 
 def open_database(url: URL, steps: Steps) -> Database:
-    """Engines, threads and connections for serving; nothing is connected yet."""
+    """Connections and threads for serving; nothing is connected yet."""
     if url.get_backend_name() == "sqlite":
-        writer = Lane(_sqlite(url, width=1, writes=True), 1, "writer")
-        reader = Lane(_sqlite(url, width=_READERS, writes=False), _READERS, "reader")
-        return Database(DIALECTS["sqlite"], writer, reader, steps)
-    options = {"pool_size": _CONNECTIONS, "max_overflow": 0}
-    lane = Lane(_postgresql(url, _LIMITS, options), _CONNECTIONS, "database")
-    return Database(DIALECTS["postgresql"], lane, lane, steps)
+        sqlite = SQLite()
+        writer, reader = _sqlite(url, 1, _set_up_writer), _sqlite(url, _READERS, _set_up_reader)
+        writing = Lane(Pool(writer, sqlite.begin), 1, "writer")
+        reading = Lane(Pool(reader, sqlite.begin), _READERS, "reader")
+        return Database(sqlite, writing, reading, Grouped(writing, steps), steps)
+    dialect = PostgreSQL()
+    engine = _postgresql(url, _LIMITS, autocommit=True, pool_size=_CONNECTIONS, max_overflow=0)
+    lane = Lane(Pool(engine, dialect.begin), _CONNECTIONS, "database")
+    return Database(dialect, lane, lane, Each(lane, steps), steps)
 
 
 def single_engine(url: URL) -> Engine:
     """An engine for migrations: one connection at a time, no time limits on statements."""
     if url.get_backend_name() == "sqlite":
-        return _sqlite(url, width=1, writes=True)
-    return _postgresql(url, "", {"poolclass": NullPool})
+        engine = _sqlite(url, 1, _set_up_writer)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(SQLite.begin))
+        return engine
+    return _postgresql(url, "", poolclass=NullPool)
 
 
-def _sqlite(url: URL, *, width: int, writes: bool) -> Engine:
+def _sqlite(url: URL, width: int, set_up: Any) -> Engine:
+    arguments = {"isolation_level": None, "check_same_thread": False, "timeout": _BUSY_SECONDS}
     engine = create_engine(
         url,
+        paramstyle="named",
+        hide_parameters=True,
         pool_size=width,
         max_overflow=0,
-        hide_parameters=True,
-        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": _BUSY_MS / 1000},
+        connect_args=arguments,
     )
-    event.listen(engine, "connect", _set_up_writer if writes else _set_up_reader)
-    if writes:
-        event.listen(engine, "begin", _begin_immediate)
+    event.listen(engine, "connect", set_up)
     return engine
 
 
 def _set_up_writer(connection: Any, record: object) -> None:
     del record
-    # FULL: a power cut must not take back what was accepted. WAL: readers do not wait for the writer.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+    for pragma in _WRITER:
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -91,16 +104,16 @@ def _set_up_reader(connection: Any, record: object) -> None:
     connection.execute("PRAGMA query_only=ON")
 
 
-def _begin_immediate(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _postgresql(url: URL, limits: str, options: Mapping[str, Any]) -> Engine:
-    arguments = {name: value for name, value in _KEEPALIVES.items() if name not in url.query}
+def _postgresql(url: URL, limits: str, *, autocommit: bool = False, **options: Any) -> Engine:
+    arguments: dict[str, Any] = {name: value for name, value in _KEEPALIVES.items() if name not in url.query}
     if limits and "options" not in url.query:
         arguments["options"] = limits
+    if autocommit:
+        arguments["autocommit"] = True
     try:
-        return create_engine(url, hide_parameters=True, connect_args=arguments, **options)
+        return create_engine(
+            url, hide_parameters=True, use_native_hstore=False, connect_args=arguments, **options
+        )
     except ImportError as exc:
         raise DatabaseUrlError(
             "PostgreSQL needs its driver", hint="install it: pip install 'postroom[postgres]'"

@@ -7,7 +7,7 @@ fault and its SQLSTATE.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from postroom.core.errors import Conflict, NotFound, PostroomError
 
@@ -18,36 +18,37 @@ UNAVAILABLE = "database_unavailable"
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn a driver's exceptions into ours."""
+    """Turn what SQLAlchemy makes of a driver's exceptions into ours."""
     try:
         yield
     except DBAPIError as exc:
         # Without its cause on purpose: the driver's text may hold addresses and subjects.
-        raise translate(exc) from None
+        raise translate(exc.orig or exc) from None
 
 
-def translate(error: DBAPIError) -> PostroomError:
-    """Our error for a driver's. What is not understood counts as temporary."""
-    if isinstance(error, IntegrityError):
+def translate(error: BaseException) -> PostroomError:
+    """Our error for a driver's (PEP 249). What is not understood counts as temporary."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "IntegrityError" in kinds:
         if _breaks_foreign_key(error):
             return NotFound("what this belongs to is not there")
         return Conflict("there is such a row already")
-    known = f"{type(error.orig).__name__} {sqlstate(error)}".strip()
-    if isinstance(error, OperationalError | InterfaceError):
+    known = f"{type(error).__name__} {sqlstate(error)}".strip()
+    if kinds & {"OperationalError", "InterfaceError"}:
         return PostroomError(f"the database cannot be used now ({known})", code=UNAVAILABLE)
     return PostroomError(f"the database refused a statement ({known})", code="database_error")
 
 
-def starts_anew(error: DBAPIError) -> bool:
-    """Whether the transaction came to nothing through no fault of its own and may simply run again."""
-    return error.connection_invalidated or sqlstate(error) in _START_ANEW
+def starts_anew(error: BaseException) -> bool:
+    """Whether a transaction came to nothing because of others and may simply run again."""
+    return sqlstate(error) in _START_ANEW
 
 
-def sqlstate(error: DBAPIError) -> str:
+def sqlstate(error: BaseException) -> str:
     """The SQLSTATE where the driver knows it."""
-    return str(getattr(error.orig, "sqlstate", None) or "")
+    return str(getattr(error, "sqlstate", None) or "")
 
 
-def _breaks_foreign_key(error: IntegrityError) -> bool:
-    name = getattr(error.orig, "sqlite_errorname", "")
+def _breaks_foreign_key(error: BaseException) -> bool:
+    name = getattr(error, "sqlite_errorname", "")
     return sqlstate(error) == _FOREIGN_KEY or name == "SQLITE_CONSTRAINT_FOREIGNKEY"

@@ -3,27 +3,30 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from postroom.core.errors import Conflict
 from postroom.core.registry import Reservation
 from postroom.storage.database import Database
+from postroom.storage.statements import Connection, Row, Statement, columns_of, given
 from postroom.storage.tables import idempotency
 from postroom.storage.types import index_key
 
 _KEPT = timedelta(hours=48)
 _this = (idempotency.c.scope == bindparam("b_scope")) & (idempotency.c.key == bindparam("b_key"))
-_PURGE = delete(idempotency).where(
-    idempotency.c.created_at < bindparam("b_before", type_=idempotency.c.created_at.type)
+_PURGE = Statement(
+    delete(idempotency).where(
+        idempotency.c.created_at < bindparam("b_before", type_=idempotency.c.created_at.type)
+    )
 )
-_FIND = select(idempotency).where(_this).with_for_update()
-_TAKE_OVER = update(idempotency).where(_this).values(until=bindparam("b_until"))
-_FINISH = (
+_FIND = Statement(select(idempotency).where(_this).with_for_update())
+_TAKE_OVER = Statement(update(idempotency).where(_this).values(until=bindparam("b_until")))
+_FINISH = Statement(
     update(idempotency)
     .where(_this)
     .values(state="done", status=bindparam("b_status"), body=bindparam("b_body"))
 )
-_ABANDON = delete(idempotency).where(_this, idempotency.c.state == "running")
+_ABANDON = Statement(delete(idempotency).where(_this, idempotency.c.state == "running"))
 
 
 class SqlIdempotency:
@@ -31,8 +34,8 @@ class SqlIdempotency:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        reserving = database.dialect.insert(idempotency).on_conflict_do_nothing()
-        self._reserve = reserving.execution_options(preserve_rowcount=True)
+        reserving = database.dialect.insert(idempotency).values(given(*columns_of(idempotency)))
+        self._reserve = Statement(reserving.on_conflict_do_nothing())
 
     async def begin(
         self, scope: str, key: str, body_hash: str, resource_id: str, now: datetime, until: datetime
@@ -51,10 +54,10 @@ class SqlIdempotency:
         }
 
         def work(connection: Connection) -> Reservation:
-            connection.execute(_PURGE, {"b_before": now - _KEPT})
-            if connection.execute(self._reserve, fresh).rowcount == 1:
+            connection.run(_PURGE, {"b_before": now - _KEPT})
+            if connection.count(self._reserve, fresh) == 1:
                 return Reservation("fresh", resource_id)
-            row = connection.execute(_FIND, _named(scope, key)).first()
+            row = connection.first(_FIND, _named(scope, key))
             if row is None:
                 raise Conflict("the first call with this key was just given up: try again")
             return _replayed(connection, row, body_hash, now, until)
@@ -64,15 +67,15 @@ class SqlIdempotency:
     async def finish(self, scope: str, key: str, status: int, body: str) -> None:
         """`Idempotency.finish`."""
         values = _named(scope, key) | {"b_status": status, "b_body": body}
-        await self._database.write("idempotency-finish", lambda c: c.execute(_FINISH, values))
+        await self._database.write("idempotency-finish", lambda c: c.run(_FINISH, values))
 
     async def abandon(self, scope: str, key: str) -> None:
         """`Idempotency.abandon`: only while the call has no answer yet."""
-        await self._database.write("idempotency-abandon", lambda c: c.execute(_ABANDON, _named(scope, key)))
+        await self._database.write("idempotency-abandon", lambda c: c.run(_ABANDON, _named(scope, key)))
 
 
 def _replayed(
-    connection: Connection, row: Row[Any], body_hash: str, now: datetime, until: datetime
+    connection: Connection, row: Row, body_hash: str, now: datetime, until: datetime
 ) -> Reservation:
     if row.body_hash != body_hash:
         return Reservation("other_body", row.resource_id)
@@ -80,7 +83,7 @@ def _replayed(
         return Reservation("done", row.resource_id, row.status, row.body)
     if row.until > now:
         return Reservation("running", row.resource_id)
-    connection.execute(_TAKE_OVER, {"b_scope": row.scope, "b_key": row.key, "b_until": until})
+    connection.run(_TAKE_OVER, {"b_scope": row.scope, "b_key": row.key, "b_until": until})
     return Reservation("fresh", row.resource_id)
 
 

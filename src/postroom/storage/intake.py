@@ -4,21 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 from weakref import WeakValueDictionary
 
-from sqlalchemy import Connection, bindparam, exists, literal_column, or_, select, update
+from sqlalchemy import bindparam, exists, literal_column, or_, select, update
 
 from postroom.core.model import Cursor, Direction, Event, Message, MessageState, Place, Thread, new_id
 from postroom.core.store import Cited, IntakeTransaction, ReportedStatus
 from postroom.storage.database import Database, Session
-from postroom.storage.filing import Filing, add_events
+from postroom.storage.dialect import among
+from postroom.storage.filing import Filing, add_events, storable
 from postroom.storage.reports import note_report
-from postroom.storage.rows import chunks, message_of, select_messages
+from postroom.storage.rows import message_of, select_messages
+from postroom.storage.statements import Connection, Row, Statement, given
 from postroom.storage.tables import addresses, cursors, messages, parties, places, threads
 from postroom.storage.types import clean, index_key
 
-_COPIES = (
+_COPIES = Statement(
     select_messages()
     .where(
         messages.c.site_id == bindparam("site"),
@@ -27,7 +28,7 @@ _COPIES = (
     )
     .order_by(messages.c.seq)
 )
-_COPIES_WITHOUT_ID = (
+_COPIES_WITHOUT_ID = Statement(
     select_messages()
     .where(
         messages.c.site_id == bindparam("site"),
@@ -36,24 +37,26 @@ _COPIES_WITHOUT_ID = (
     )
     .order_by(messages.c.seq)
 )
-_KNOWN = (
+_KNOWN = Statement(
     select(messages.c.seq, messages.c.message_id, messages.c.thread_id, threads.c.thread_key)
     .join(threads, threads.c.id == messages.c.thread_id)
     .where(
         messages.c.site_id == bindparam("site"),
-        messages.c.message_key.in_(bindparam("keys", expanding=True)),
+        among(messages.c.message_key, "keys"),
     )
 )
-_PARTIES = select(parties.c.thread_id, parties.c.address).where(
-    parties.c.thread_id.in_(bindparam("threads", expanding=True)),
-    ~exists().where(addresses.c.address == parties.c.address, addresses.c.site_id == bindparam("site")),
+_PARTIES = Statement(
+    select(parties.c.thread_id, parties.c.address).where(
+        among(parties.c.thread_id, "threads"),
+        ~exists().where(addresses.c.address == parties.c.address, addresses.c.site_id == bindparam("site")),
+    )
 )
-_STILL_DUE = (
+_STILL_DUE = Statement(
     select(messages.c.id, messages.c.thread_id)
     .join(threads, threads.c.id == messages.c.thread_id)
     .where(
         messages.c.site_id == bindparam("site"),
-        messages.c.message_key.in_(bindparam("keys", expanding=True)),
+        among(messages.c.message_key, "keys"),
         messages.c.state == literal_column("'due'"),
         messages.c.direction == Direction.IN.value,
         or_(
@@ -64,25 +67,27 @@ _STILL_DUE = (
     .order_by(threads.c.id, messages.c.seq)
     .with_for_update(of=threads)
 )
-_ANSWERED_ELSEWHERE = (
+_ANSWERED_ELSEWHERE = Statement(
     update(messages)
     .where(messages.c.id == bindparam("b_id"), messages.c.state == literal_column("'due'"))
     .values(state=MessageState.NO_ANSWER.value, reason="answered_elsewhere", due_at=None)
 )
 # Whoever still works on it under a lease that ran out must not overwrite this.
-_FENCE = (
+_FENCE = Statement(
     update(threads)
     .where(threads.c.id == bindparam("b_id"), threads.c.lease_owner.is_not(None))
     .values(lease_owner=None, lease_until=None, lease_token=threads.c.lease_token + 1)
 )
-_CURSOR = select(cursors).where(
-    cursors.c.site_id == bindparam("site"), cursors.c.mailbox == bindparam("mailbox")
+_CURSOR = Statement(
+    select(cursors).where(cursors.c.site_id == bindparam("site"), cursors.c.mailbox == bindparam("mailbox"))
 )
-_TAKEN = select(places.c.uid).where(
-    places.c.site_id == bindparam("site"),
-    places.c.mailbox == bindparam("mailbox"),
-    places.c.uidvalidity == bindparam("uidvalidity"),
-    places.c.uid >= bindparam("lowest"),
+_TAKEN = Statement(
+    select(places.c.uid).where(
+        places.c.site_id == bindparam("site"),
+        places.c.mailbox == bindparam("mailbox"),
+        places.c.uidvalidity == bindparam("uidvalidity"),
+        places.c.uid >= bindparam("lowest"),
+    )
 )
 _CURSOR_FIELDS = [
     "site_id",
@@ -119,26 +124,25 @@ class SqlIntake:
     async def cursor(self, site_id: str, mailbox: str) -> Cursor | None:
         """`Intake.cursor`."""
         wanted = {"site": site_id, "mailbox": mailbox}
-        row = await self._database.read(lambda c: c.execute(_CURSOR, wanted).first())
+        row = await self._database.read(lambda c: c.first(_CURSOR, wanted))
         return None if row is None else Cursor(**row._asdict())
 
     async def taken(self, site_id: str, mailbox: str, uidvalidity: int, lowest: int) -> frozenset[int]:
         """`Intake.taken`."""
         wanted = {"site": site_id, "mailbox": mailbox, "uidvalidity": uidvalidity, "lowest": lowest}
-        uids = await self._database.read(lambda c: c.execute(_TAKEN, wanted).scalars().all())
-        return frozenset(uids)
+        return frozenset(await self._database.read(lambda c: c.scalars(_TAKEN, wanted)))
 
 
-def _upsert_cursor(database: Database) -> Any:
-    statement = database.dialect.insert(cursors)
+def _upsert_cursor(database: Database) -> Statement:
+    statement = database.dialect.insert(cursors).values(given(*_CURSOR_FIELDS))
     changed = {name: statement.excluded[name] for name in _CURSOR_FIELDS[2:]}
-    return statement.on_conflict_do_update(index_elements=["site_id", "mailbox"], set_=changed)
+    return Statement(statement.on_conflict_do_update(index_elements=["site_id", "mailbox"], set_=changed))
 
 
 class _Transaction:
     """`core.store.IntakeTransaction`: what only writes is deferred, so that a message costs few waits."""
 
-    def __init__(self, session: Session, site_id: str, filing: Filing, move_cursor: Any) -> None:
+    def __init__(self, session: Session, site_id: str, filing: Filing, move_cursor: Statement) -> None:
         self._session = session
         self._site_id = site_id
         self._filing = filing
@@ -151,7 +155,7 @@ class _Transaction:
             wanted = {"site": self._site_id, "content_key": content_key}
         statement = _COPIES if clean(message_id) else _COPIES_WITHOUT_ID
         return await self._session.run(
-            lambda connection: [message_of(row) for row in connection.execute(statement, wanted)]
+            lambda connection: [message_of(row) for row in connection.all(statement, wanted)]
         )
 
     async def cited(self, message_ids: Sequence[str]) -> Sequence[Cited]:
@@ -166,6 +170,9 @@ class _Transaction:
         if thread is not None:
             self._session.defer(lambda c: self._filing.begin(c, thread))
         self._session.defer(lambda c: self._filing.add(c, message))
+        if message.direction is Direction.OUT:
+            written_to = storable(address.address for address in (*message.to, *message.cc))
+            self._session.defer(lambda c: self._filing.add_contacts(c, message.site_id, written_to))
         if place is not None:
             await self.add_place(message, place)
         self._session.defer(lambda c: add_events(c, [event]))
@@ -187,19 +194,17 @@ class _Transaction:
     async def move_cursor(self, cursor: Cursor) -> None:
         """`IntakeTransaction.move_cursor`."""
         values = {name: getattr(cursor, name) for name in _CURSOR_FIELDS}
-        self._session.defer(lambda c: c.execute(self._move_cursor, values))
+        self._session.defer(lambda c: c.run(self._move_cursor, values))
 
 
 def _cited(connection: Connection, site_id: str, message_ids: Sequence[str]) -> list[Cited]:
     order = {clean(message_id): position for position, message_id in enumerate(message_ids)}
-    rows: list[Any] = []
-    for keys in chunks(index_key(message_id) for message_id in message_ids if message_id):
-        rows += connection.execute(_KNOWN, {"site": site_id, "keys": keys}).all()
+    rows = connection.all(_KNOWN, {"site": site_id, "keys": _index_keys(message_ids)})
     known = sorted(
         (row for row in rows if row.message_id in order), key=lambda r: (order[r.message_id], -r.seq)
     )
     taking_part = _participants(connection, site_id, [row.thread_id for row in known])
-    found: dict[tuple[str, str], Any] = {}
+    found: dict[tuple[str, str], Row] = {}
     for row in known:
         found.pop((row.message_id, row.thread_id), None)
         found[row.message_id, row.thread_id] = row
@@ -211,25 +216,26 @@ def _cited(connection: Connection, site_id: str, message_ids: Sequence[str]) -> 
 
 def _participants(connection: Connection, site_id: str, thread_ids: Sequence[str]) -> dict[str, set[str]]:
     result: dict[str, set[str]] = {}
-    for some in chunks(thread_ids):
-        for row in connection.execute(_PARTIES, {"site": site_id, "threads": some}):
-            result.setdefault(row.thread_id, set()).add(row.address)
+    for row in connection.all(_PARTIES, {"site": site_id, "threads": thread_ids}) if thread_ids else ():
+        result.setdefault(row.thread_id, set()).add(row.address)
     return result
 
 
 def _answered_elsewhere(
     connection: Connection, site_id: str, message_ids: Sequence[str], event: Event
 ) -> list[str]:
-    keys = [index_key(message_id) for message_id in message_ids if message_id]
-    rows: list[Any] = []
-    for some in chunks(keys):
-        rows += connection.execute(_STILL_DUE, {"site": site_id, "keys": some, "now": event.at}).all()
-    rows = [row for row in rows if connection.execute(_ANSWERED_ELSEWHERE, {"b_id": row.id}).rowcount]
+    wanted = {"site": site_id, "keys": _index_keys(message_ids), "now": event.at}
+    still_due = connection.all(_STILL_DUE, wanted)
+    rows = [row for row in still_due if connection.count(_ANSWERED_ELSEWHERE, {"b_id": row.id})]
     if not rows:
         return []
-    connection.execute(_FENCE, [{"b_id": thread_id} for thread_id in {row.thread_id for row in rows}])
+    connection.run_many(_FENCE, [{"b_id": thread_id} for thread_id in {row.thread_id for row in rows}])
     noted = [
         replace(event, id=new_id("evt", event.at), message_id=row.id, thread_id=row.thread_id) for row in rows
     ]
     add_events(connection, [replace(noted[0], id=event.id), *noted[1:]])
     return [row.id for row in rows]
+
+
+def _index_keys(message_ids: Sequence[str]) -> list[str]:
+    return [index_key(message_id) for message_id in message_ids if message_id]

@@ -6,10 +6,11 @@ decides, never the clock of a late writer.
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, Update, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Table, Update, bindparam, or_, update
 
 from postroom.core.errors import LeaseLost
 from postroom.core.model import Claim
+from postroom.storage.statements import Connection, Statement
 
 
 def free(table: Table) -> ColumnElement[bool]:
@@ -45,25 +46,19 @@ def claim_values(claim: Claim) -> dict[str, Any]:
 
 
 class Leases:
-    """Checks and renews claims on the rows of one table."""
+    """Renews claims on the rows of one table."""
 
     def __init__(self, table: Table) -> None:
-        self._hold = select(table.c.id).where(ours(table)).with_for_update()
-        self._renew = update(table).where(ours(table)).values(lease_until=bindparam("b_until"))
-
-    def hold(self, connection: Connection, claim: Claim) -> None:
-        """Make sure that the row stays ours until this transaction ends. Raises `LeaseLost`."""
-        if connection.execute(self._hold, claim_values(claim)).first() is None:
-            raise lost()
+        self._renew = Statement(update(table).where(ours(table)).values(lease_until=bindparam("b_until")))
 
     def renew(self, connection: Connection, claim: Claim, until: Any) -> None:
         """Hold the row until then. Raises `LeaseLost`."""
         write(connection, self._renew, claim_values(claim) | {"b_until": until})
 
 
-def write(connection: Connection, statement: Update, values: dict[str, Any]) -> None:
+def write(connection: Connection, statement: Statement, values: dict[str, Any]) -> None:
     """Execute an update that compares the token. Raises `LeaseLost` when it met no row."""
-    if connection.execute(statement, values).rowcount != 1:
+    if connection.count(statement, values) != 1:
         raise lost()
 
 

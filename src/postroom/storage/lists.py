@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, func, select
+from sqlalchemy import Column, Table, bindparam, func, select
 
 from postroom.core.errors import invalid
 from postroom.core.model import Direction, Event, Message, MessageState, Page, Source, Thread, TrustLevel
 from postroom.core.submission import Submission, SubmissionKind, SubmissionStatus
 from postroom.storage.database import Database
-from postroom.storage.paging import Filter, Listing
+from postroom.storage.paging import Condition, Filter, Listing, equals, text_value
 from postroom.storage.rows import (
     event_of,
     message_of,
@@ -21,8 +21,9 @@ from postroom.storage.rows import (
     submission_of,
     thread_of,
 )
+from postroom.storage.statements import Connection, Statement
 from postroom.storage.tables import accounts, events, messages, submissions, threads
-from postroom.storage.types import clean, index_key
+from postroom.storage.types import index_key
 
 T = TypeVar("T")
 
@@ -37,26 +38,26 @@ class SqlLists:
         self, site_id: str, filters: Mapping[str, Any], cursor: str | None, limit: int
     ) -> Page[Thread]:
         """`Lists.threads`. Filters: paused (whether, or the reason), thread_key, cites."""
-        return await self._page(_THREADS, threads, site_id, filters, cursor, limit)
+        return await self._page(_THREADS, site_id, filters, cursor, limit)
 
     async def messages(
         self, site_id: str, filters: Mapping[str, Any], cursor: str | None, limit: int
     ) -> Page[Message]:
         """`Lists.messages`, by arrival. Filters: state, reason, direction, source, trust, thread_id,
         message_id (the header, with or without angle brackets)."""
-        return await self._page(_MESSAGES, messages, site_id, filters, cursor, limit)
+        return await self._page(_MESSAGES, site_id, filters, cursor, limit)
 
     async def submissions(
         self, site_id: str, filters: Mapping[str, Any], cursor: str | None, limit: int
     ) -> Page[Submission]:
         """`Lists.submissions`. Filters: status, kind, thread_id, message_id (the header), answers."""
-        return await self._page(_SUBMISSIONS, submissions, site_id, filters, cursor, limit)
+        return await self._page(_SUBMISSIONS, site_id, filters, cursor, limit)
 
     async def events(
         self, site_id: str, filters: Mapping[str, Any], cursor: str | None, limit: int
     ) -> Page[Event]:
         """`Lists.events`. Filters: type, thread_id, message_id (our key), submission_id, turn_id."""
-        return await self._page(_EVENTS, events, site_id, filters, cursor, limit)
+        return await self._page(_EVENTS, site_id, filters, cursor, limit)
 
     async def counts(self) -> Mapping[str, int]:
         """`Lists.counts`."""
@@ -65,67 +66,84 @@ class SqlLists:
     async def _page(
         self,
         listing: Listing[T],
-        table: Table,
         site_id: str,
         filters: Mapping[str, Any],
         cursor: str | None,
         limit: int,
     ) -> Page[T]:
-        scope = (table.c.site_id == site_id,)
-        return await self._database.read(lambda c: listing.page(c, scope, filters, cursor, limit))
+        if not filters.keys().isdisjoint(_SCOPES):
+            raise invalid("/site_id", "is not a filter of this list")
+        scope = _SCOPES[not filters.keys().isdisjoint(_TELLING)]
+        own = {scope: site_id, **filters}
+        return await self._database.read(lambda c: listing.page(c, own, cursor, limit))
+
+
+# A list is a site's own. Where a filter alone tells few rows from many, the site is compared in a way that no
+# index serves: SQLite cannot know that a conversation has fewer rows than a site.
+_SCOPES = ("site_id", "in_site")
+_TELLING = ("thread_id",)
+
+
+def _in_site(table: Table) -> dict[str, Filter]:
+    unindexed = table.c.site_id + ""
+
+    def condition(value: Any) -> Condition:
+        return Condition("in_site", unindexed == bindparam("f_site_id"), {"f_site_id": str(value)})
+
+    return {"site_id": equals(table.c.site_id), "in_site": condition}
 
 
 def _counts(connection: Connection) -> dict[str, int]:
     found: dict[str, int] = {}
-    for column in (messages.c.state, submissions.c.status, accounts.c.state):
-        for value, count in connection.execute(select(column, func.count()).group_by(column)):
-            found[f"{column.table.name}.{value}"] = count
+    for name, statement in _COUNTS.items():
+        for value, count in connection.all(statement):
+            found[f"{name}.{value}"] = count
     return found
 
 
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise invalid(f"/{name}", "must be a text")
-    return clean(value)
-
-
-def _equals(column: Column[Any]) -> Filter:
-    return lambda value: column == _text(value, column.name)
-
-
 def _one_of(column: Column[Any], kinds: type[StrEnum]) -> Filter:
-    def condition(value: Any) -> ColumnElement[bool]:
-        if _text(value, column.name) not in set(kinds):
+    plain = equals(column)
+
+    def condition(value: Any) -> Condition:
+        if text_value(value, column.name) not in set(kinds):
             raise invalid(f"/{column.name}", f"must be one of {', '.join(kinds)}")
-        return column == str(value)
+        return plain(str(value))
 
     return condition
 
 
 def _message_id(table: Table) -> Filter:
-    def condition(value: Any) -> ColumnElement[bool]:
-        wanted = _text(value, "message_id").strip().removeprefix("<").removesuffix(">")
-        return (table.c.message_key == index_key(wanted)) & (table.c.message_id == wanted)
+    sql = (table.c.message_key == bindparam("f_key")) & (table.c.message_id == bindparam("f_message_id"))
+
+    def condition(value: Any) -> Condition:
+        wanted = text_value(value, "message_id").strip().removeprefix("<").removesuffix(">")
+        return Condition("f_message_id", sql, {"f_key": index_key(wanted), "f_message_id": wanted})
 
     return condition
 
 
-def _paused(value: Any) -> ColumnElement[bool]:
+def _paused(value: Any) -> Condition:
     said = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
     if isinstance(said, bool):
-        return threads.c.paused != "" if said else threads.c.paused == ""
-    return threads.c.paused == _text(value, "paused")
+        sql = threads.c.paused != "" if said else threads.c.paused == ""
+        return Condition(f"paused {said}", sql, {})
+    return equals(threads.c.paused)(value)
 
 
+_COUNTS = {
+    column.table.name: Statement(select(column, func.count()).group_by(column))
+    for column in (messages.c.state, submissions.c.status, accounts.c.state)
+}
 _THREADS = Listing(
     select_threads(),
     (threads.c.last_at, threads.c.id),
     (int, str),
     thread_of,
     {
+        **_in_site(threads),
         "paused": _paused,
-        "thread_key": _equals(threads.c.thread_key),
-        "cites": _equals(threads.c.cites),
+        "thread_key": equals(threads.c.thread_key),
+        "cites": equals(threads.c.cites),
     },
 )
 _MESSAGES = Listing(
@@ -134,12 +152,13 @@ _MESSAGES = Listing(
     (int,),
     message_of,
     {
+        **_in_site(messages),
         "state": _one_of(messages.c.state, MessageState),
-        "reason": _equals(messages.c.reason),
+        "reason": equals(messages.c.reason),
         "direction": _one_of(messages.c.direction, Direction),
         "source": _one_of(messages.c.source, Source),
         "trust": _one_of(messages.c.trust, TrustLevel),
-        "thread_id": _equals(messages.c.thread_id),
+        "thread_id": equals(messages.c.thread_id),
         "message_id": _message_id(messages),
     },
 )
@@ -149,11 +168,12 @@ _SUBMISSIONS = Listing(
     (int, str),
     submission_of,
     {
+        **_in_site(submissions),
         "status": _one_of(submissions.c.status, SubmissionStatus),
         "kind": _one_of(submissions.c.kind, SubmissionKind),
-        "thread_id": _equals(submissions.c.thread_id),
+        "thread_id": equals(submissions.c.thread_id),
         "message_id": _message_id(submissions),
-        "answers": _equals(submissions.c.answers),
+        "answers": equals(submissions.c.answers),
     },
 )
 _EVENTS = Listing(
@@ -161,8 +181,9 @@ _EVENTS = Listing(
     (events.c.at, events.c.id),
     (int, str),
     event_of,
-    {
-        name: _equals(events.c[name])
+    _in_site(events)
+    | {
+        name: equals(events.c[name])
         for name in ("type", "thread_id", "message_id", "submission_id", "turn_id")
     },
 )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, union_all, update
+from sqlalchemy import bindparam, func, literal_column, or_, select, union_all, update
 
 from postroom.core.model import Claim, Event, Message, Thread
 from postroom.core.store import SubmissionWork
@@ -15,27 +15,29 @@ from postroom.storage.leases import Leases, claim_values, free, given_back, lost
 from postroom.storage.reports import merged
 from postroom.storage.rows import (
     SUBMISSION_COLUMNS,
+    SUBMISSION_PROGRESS,
     claim_of,
     recipients_of,
     submission_of,
     submission_progress,
 )
 from postroom.storage.sending import Sending
+from postroom.storage.statements import Connection, Statement, given
 from postroom.storage.tables import submissions
 
 _QUEUED = submissions.c.status == literal_column("'queued'")
 _TRANSMITTING = submissions.c.status == literal_column("'transmitting'")
 _NOW = bindparam("now", type_=submissions.c.due_at.type)
 
-_EXISTS = select(submissions.c.id).where(submissions.c.id == bindparam("submission"))
+_EXISTS = Statement(select(submissions.c.id).where(submissions.c.id == bindparam("submission")))
 _due = union_all(
     select(submissions.c.id, submissions.c.due_at.label("at")).where(
         _QUEUED, submissions.c.due_at <= _NOW, free(submissions)
     ),
     select(submissions.c.id, submissions.c.created_at.label("at")).where(_TRANSMITTING, free(submissions)),
 ).subquery()
-_DUE = select(_due.c.id).order_by(_due.c.at).limit(bindparam("limit"))
-_TAKE = (
+_DUE = Statement(select(_due.c.id).order_by(_due.c.at).limit(bindparam("limit")))
+_TAKE = Statement(
     take(submissions)
     .where(
         submissions.c.id == bindparam("submission"),
@@ -49,7 +51,7 @@ _TAKE = (
         submissions.c.lease_until,
     )
 )
-_TRANSMIT = (
+_TRANSMIT = Statement(
     update(submissions)
     .where(ours(submissions))
     .values(
@@ -59,11 +61,13 @@ _TRANSMIT = (
         ),
     )
 )
-_STORED = (
+_STORED = Statement(
     select(submissions.c.recipients, submissions.c.first_try_at).where(ours(submissions)).with_for_update()
 )
-_RECORD = update(submissions).where(ours(submissions)).values(**given_back())
-_CANCEL = (
+_RECORD = Statement(
+    update(submissions).where(ours(submissions)).values(given(*SUBMISSION_PROGRESS) | given_back())
+)
+_CANCEL = Statement(
     update(submissions)
     .where(submissions.c.id == bindparam("b_id"), _QUEUED, free(submissions))
     .values(
@@ -91,7 +95,7 @@ class SqlOutbox:
 
         def work(connection: Connection) -> bool:
             self._database.dialect.serialise(connection, f"submission:{submission.id}")
-            if connection.execute(_EXISTS, {"submission": submission.id}).first() is not None:
+            if connection.first(_EXISTS, {"submission": submission.id}) is not None:
                 return False
             if thread is not None:
                 self._filing.begin(connection, thread)
@@ -105,7 +109,7 @@ class SqlOutbox:
     async def due(self, now: datetime, limit: int) -> tuple[str, ...]:
         """`Outbox.due`: what is due longest comes first."""
         wanted = {"now": now, "limit": limit}
-        return tuple(await self._database.read(lambda c: c.execute(_DUE, wanted).scalars().all()))
+        return tuple(await self._database.read(lambda c: c.scalars(_DUE, wanted)))
 
     async def claim(
         self, submission_id: str, owner: str, now: datetime, until: datetime
@@ -114,7 +118,7 @@ class SqlOutbox:
         wanted = {"submission": submission_id, "owner": owner, "now": now, "until": until}
 
         def work(connection: Connection) -> SubmissionWork | None:
-            row = connection.execute(_TAKE, wanted).first()
+            row = connection.first(_TAKE, wanted)
             return None if row is None else SubmissionWork(claim_of(row), submission_of(row))
 
         return await self._database.write("submission-claim", work)
@@ -133,7 +137,7 @@ class SqlOutbox:
         """`Outbox.record`: a report that overtook it keeps the last word on its recipients."""
 
         def work(connection: Connection) -> None:
-            stored = connection.execute(_STORED, claim_values(claim)).first()
+            stored = connection.first(_STORED, claim_values(claim))
             if stored is None:
                 raise lost()
             recipients = merged(recipients_of(stored.recipients), submission.recipients)
@@ -150,4 +154,4 @@ class SqlOutbox:
     async def cancel(self, submission_id: str, now: datetime) -> bool:
         """`Outbox.cancel`."""
         values = {"b_id": submission_id, "now": now}
-        return await self._database.write("cancel", lambda c: bool(c.execute(_CANCEL, values).rowcount))
+        return await self._database.write("cancel", lambda c: c.count(_CANCEL, values) > 0)

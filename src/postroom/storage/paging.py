@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Row, Select, tuple_, type_coerce
+from sqlalchemy import BigInteger, Column, ColumnElement, Select, bindparam, tuple_, type_coerce
+from sqlalchemy.types import TypeEngine
 
 from postroom.core.errors import InvalidInput, invalid
 from postroom.core.model import Page
+from postroom.storage.statements import Connection, Row, Statement
+from postroom.storage.types import Key, clean
 
 T = TypeVar("T")
-Filter = Callable[[Any], ColumnElement[bool]]
 _LARGEST = 2**63
 _LONGEST = 1000
 
@@ -49,51 +51,93 @@ def _not_ours() -> InvalidInput:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """What a filter asks for. `shape` is equal for equal SQL; `values` are the parameters in it."""
+
+    shape: str
+    sql: ColumnElement[bool]
+    values: Mapping[str, Any]
+
+
+Filter = Callable[[Any], Condition]
+
+
+def text_value(value: Any, name: str) -> str:
+    """The text of a filter. Raises `InvalidInput` for anything else."""
+    if not isinstance(value, str):
+        raise invalid(f"/{name}", "must be a text")
+    return clean(value)
+
+
+def equals(column: Column[Any]) -> Filter:
+    """Rows that hold this text."""
+    name = f"f_{column.name}"
+
+    def condition(value: Any) -> Condition:
+        return Condition(name, column == bindparam(name), {name: text_value(value, column.name)})
+
+    return condition
+
+
+@dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
     """One kind of list. `sort`: the columns that together name a row; `shape`: their types as JSON."""
 
     select: Select[Any]
     sort: tuple[Column[Any], ...]
     shape: tuple[type, ...]
-    item: Callable[[Row[Any]], T]
+    item: Callable[[Row], T]
     filters: Mapping[str, Filter] = field(default_factory=dict)
     descending: bool = True
+    _statements: dict[tuple[str, ...], Statement] = field(default_factory=dict)
 
     def page(
-        self,
-        connection: Connection,
-        scope: Sequence[ColumnElement[bool]],
-        filters: Mapping[str, Any],
-        cursor: str | None,
-        limit: int,
+        self, connection: Connection, filters: Mapping[str, Any], cursor: str | None, limit: int
     ) -> Page[T]:
-        """Up to `limit` rows after the cursor. Raises `InvalidInput` for a cursor or filter not known here."""
-        order = tuple(_plain(column, kind) for column, kind in zip(self.sort, self.shape, strict=True))
-        statement = self.select.add_columns(*order).where(*scope, *self._chosen(filters))
+        """Up to `limit` rows after the cursor. Raises `InvalidInput` for what is not known here."""
+        conditions = self._conditions(filters)
         if cursor is not None:
-            statement = statement.where(self._after(order, read_cursor(cursor, self.shape)))
-        direction = (column.desc() if self.descending else column.asc() for column in order)
-        rows = connection.execute(statement.order_by(*direction).limit(limit + 1)).all()
+            conditions.append(self._after(read_cursor(cursor, self.shape)))
+        values: dict[str, Any] = {"limit": limit + 1}
+        for condition in conditions:
+            values |= condition.values
+        rows = connection.all(self._statement(conditions), values)
         shown = rows[:limit]
         more = len(rows) > limit and bool(shown)
-        following = write_cursor(shown[-1][-len(order) :]) if more else None
+        following = write_cursor(shown[-1][-len(self.sort) :]) if more else None
         return Page(tuple(self.item(row) for row in shown), following)
 
-    def _after(self, order: Sequence[ColumnElement[Any]], position: Sequence[Any]) -> ColumnElement[bool]:
-        if len(order) == 1:
-            here, there = order[0], position[0]
-        else:
-            here, there = tuple_(*order), tuple(position)
-        after: ColumnElement[bool] = here < there if self.descending else here > there
-        return after
-
-    def _chosen(self, filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    def _conditions(self, filters: Mapping[str, Any]) -> list[Condition]:
         unknown = [name for name in filters if name not in self.filters]
         if unknown:
             raise invalid(f"/{unknown[0]}", "is not a filter of this list")
         return [self.filters[name](value) for name, value in filters.items()]
 
+    def _after(self, position: Sequence[Any]) -> Condition:
+        names = [f"after_{column.name}" for column in self.sort]
+        here, there = (
+            tuple_(*self._order()),
+            tuple_(*(bindparam(n, type_=t) for n, t in zip(names, self._types(), strict=True))),
+        )
+        sql: ColumnElement[bool] = here < there if self.descending else here > there
+        return Condition("after", sql, dict(zip(names, position, strict=True)))
 
-def _plain(column: Column[Any], kind: type) -> ColumnElement[Any]:
-    # A moment is compared and written as the number that it is stored as.
-    return type_coerce(column, BigInteger) if kind is int else column
+    def _statement(self, conditions: Sequence[Condition]) -> Statement:
+        shape = tuple(condition.shape for condition in conditions)
+        found = self._statements.get(shape)
+        if found is None:
+            found = self._statements[shape] = Statement(self._core(conditions))
+        return found
+
+    def _core(self, conditions: Sequence[Condition]) -> Select[Any]:
+        order = self._order()
+        directed = (column.desc() if self.descending else column.asc() for column in order)
+        core = self.select.add_columns(*order).where(*(condition.sql for condition in conditions))
+        return core.order_by(*directed).limit(bindparam("limit"))
+
+    def _types(self) -> list[TypeEngine[Any]]:
+        # A moment is compared and written as the number that it is stored as.
+        return [BigInteger() if kind is int else Key for kind in self.shape]
+
+    def _order(self) -> list[ColumnElement[Any]]:
+        return [type_coerce(column, kind) for column, kind in zip(self.sort, self._types(), strict=True)]

@@ -3,29 +3,30 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from postroom.core.model import Event
 from postroom.core.store import ReportedStatus
 from postroom.core.submission import Recipient, RecipientStatus, Submission, SubmissionStatus
 from postroom.mail.address import normalise
 from postroom.storage.filing import add_events
-from postroom.storage.rows import SUBMISSION_COLUMNS, submission_of, submission_progress
+from postroom.storage.rows import SUBMISSION_COLUMNS, SUBMISSION_PROGRESS, submission_of, submission_progress
+from postroom.storage.statements import Connection, Statement, given
 from postroom.storage.tables import submissions
 from postroom.storage.types import index_key
 
-_BY_MESSAGE_ID = (
+_BY_MESSAGE_ID = Statement(
     select(*SUBMISSION_COLUMNS)
     .where(
         submissions.c.site_id == bindparam("site"),
         submissions.c.message_key == bindparam("key"),
         submissions.c.message_id == bindparam("message_id"),
     )
-    .order_by(submissions.c.created_at.desc())
-    .limit(1)
     .with_for_update()
 )
-_WRITE = update(submissions).where(submissions.c.id == bindparam("b_id"))
+_WRITE = Statement(
+    update(submissions).where(submissions.c.id == bindparam("b_id")).values(given(*SUBMISSION_PROGRESS))
+)
 
 _REPORTED = frozenset({RecipientStatus.DELIVERED, RecipientStatus.FAILED, RecipientStatus.DELAYED})
 _TAKEN = frozenset({RecipientStatus.ACCEPTED, RecipientStatus.DELIVERED, RecipientStatus.DELAYED})
@@ -39,13 +40,13 @@ def note_report(
     if not message_id:
         return None
     wanted = {"site": site_id, "key": index_key(message_id), "message_id": message_id}
-    row = connection.execute(_BY_MESSAGE_ID, wanted).first()
-    if row is None:
+    found = [submission_of(row) for row in connection.all(_BY_MESSAGE_ID, wanted)]
+    if not found:
         return None
-    known = submission_of(row)
+    known = max(found, key=lambda submission: submission.created_at)
     after = reported(known, statuses)
     if after != known:
-        connection.execute(_WRITE, submission_progress(after) | {"b_id": known.id})
+        connection.run(_WRITE, submission_progress(after) | {"b_id": known.id})
     add_events(connection, [replace(event, submission_id=known.id)])
     return known.id
 

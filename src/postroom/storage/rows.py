@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Select, select
 
 from postroom.core.model import (
     AttachmentInfo,
@@ -25,18 +25,11 @@ from postroom.core.submission import (
     SubmissionStatus,
 )
 from postroom.mail.message import Address
+from postroom.storage.statements import Row
 from postroom.storage.tables import events, messages, submissions, threads, turns
 from postroom.storage.types import index_key
 
 Values = dict[str, Any]
-MANY = 500  # ids in one IN list: far below what either database takes
-
-
-def chunks(items: Iterable[str], size: int = MANY) -> Iterable[list[str]]:
-    """The distinct items in their order, in lists short enough for a statement."""
-    distinct = list(dict.fromkeys(items))
-    return (distinct[start : start + size] for start in range(0, len(distinct), size))
-
 
 # --- messages -----------------------------------------------------------------------------------
 
@@ -80,7 +73,7 @@ def select_messages() -> Select[Any]:
     return select(*(messages.c[name] for name in _MESSAGE))
 
 
-def message_of(row: Row[Any]) -> Message:
+def message_of(row: Row) -> Message:
     """The message in a row of `select_messages`."""
     return Message(
         id=row.id,
@@ -176,6 +169,7 @@ def _attachment(item: AttachmentInfo) -> list[Any]:
 # --- threads ------------------------------------------------------------------------------------
 
 _THREAD = ["id", "site_id", "thread_key", "subject", "created_at", "last_at", "messages", "cites", "paused"]
+THREAD_VALUES = tuple(_THREAD)
 THREAD_COLUMNS = tuple(threads.c[name] for name in _THREAD)
 
 
@@ -184,7 +178,7 @@ def select_threads() -> Select[Any]:
     return select(*THREAD_COLUMNS)
 
 
-def thread_of(row: Row[Any]) -> Thread:
+def thread_of(row: Row) -> Thread:
     """The conversation in a row that begins with `THREAD_COLUMNS`."""
     return Thread(*row[: len(_THREAD)])
 
@@ -226,7 +220,7 @@ def select_submissions() -> Select[Any]:
     return select(*SUBMISSION_COLUMNS)
 
 
-def submission_of(row: Row[Any]) -> Submission:
+def submission_of(row: Row) -> Submission:
     """The submission in a row that holds `SUBMISSION_COLUMNS`."""
     return Submission(
         id=row.id,
@@ -250,6 +244,19 @@ def submission_of(row: Row[Any]) -> Submission:
         reason=row.reason,
         aftercare=row.aftercare,
     )
+
+
+# The columns that change while it is sent.
+SUBMISSION_PROGRESS = (
+    "recipients",
+    "status",
+    "due_at",
+    "first_try_at",
+    "finished_at",
+    "attempts",
+    "reason",
+    "aftercare",
+)
 
 
 def submission_values(submission: Submission) -> Values:
@@ -276,7 +283,7 @@ def _fixed(submission: Submission) -> Values:
 
 
 def submission_progress(submission: Submission) -> Values:
-    """The columns that change while it is sent."""
+    """The values of `SUBMISSION_PROGRESS`."""
     queued = submission.status is SubmissionStatus.QUEUED
     return {
         "recipients": recipients_document(submission.recipients),
@@ -324,7 +331,7 @@ def select_turns() -> Select[Any]:
     return select(*(turns.c[name] for name in _TURN))
 
 
-def turn_of(row: Row[Any]) -> TurnRecord:
+def turn_of(row: Row) -> TurnRecord:
     """The turn in a row of `select_turns`."""
     return TurnRecord(*row[: len(_TURN)])
 
@@ -339,7 +346,7 @@ def select_events() -> Select[Any]:
     return select(*(events.c[name] for name in _EVENT))
 
 
-def event_of(row: Row[Any]) -> Event:
+def event_of(row: Row) -> Event:
     """The event in a row of `select_events`."""
     return Event(*row[: len(_EVENT)])
 
@@ -349,6 +356,6 @@ def event_values(event: Event) -> Values:
     return {name: getattr(event, name) for name in _EVENT} | {"data": dict(event.data)}
 
 
-def claim_of(row: Row[Any]) -> Claim:
+def claim_of(row: Row) -> Claim:
     """The claim on the row that was just taken."""
     return Claim(row.id, row.site_id, row.lease_owner, row.lease_token, row.lease_until)

@@ -9,10 +9,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from postroom.core.errors import Move, PostroomError
-from postroom.storage.dialect import DIALECTS
+from postroom.storage.dialect import lock_number
 from postroom.storage.engines import parse_url, single_engine
 from postroom.storage.faults import translated
 
@@ -45,7 +45,9 @@ async def check_schema(url: str) -> None:
 
 def _migrate(url: str, revision: str) -> None:
     with _connected(url) as connection:
-        DIALECTS[connection.dialect.name].serialise(connection, "migrate")
+        if connection.dialect.name == "postgresql":
+            # SQLite's transaction has excluded others from its beginning.
+            connection.execute(select(func.pg_advisory_xact_lock(lock_number("migrate"))))
         config = _config()
         config.attributes["connection"] = connection
         if revision == "base":

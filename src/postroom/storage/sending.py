@@ -1,21 +1,21 @@
 """Stores submissions: the row that is fixed before the first connection, and whom it goes to."""
 
-from sqlalchemy import Connection, bindparam, exists, insert, select
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, insert, select
 
 from postroom.core.model import TrustLevel
 from postroom.core.submission import Submission, SubmissionKind
 from postroom.storage.dialect import Dialect
 from postroom.storage.filing import Filing, storable
 from postroom.storage.rows import submission_values
-from postroom.storage.tables import answered, contacts, messages, submissions
+from postroom.storage.statements import Connection, Row, Statement, columns_of, given
+from postroom.storage.tables import answered, messages, submissions
 
-_ADD = insert(submissions).inline()
-_QUESTION = select(messages.c.trust, messages.c.sender).where(messages.c.id == bindparam("message"))
-_ANY_CONTACT = select(
-    exists().where(
-        contacts.c.site_id == bindparam("site"),
-        contacts.c.address.in_(bindparam("addresses", expanding=True)),
-    )
+_COLUMNS = [name for name in columns_of(submissions) if not name.startswith("lease_")]
+_ADD = Statement(insert(submissions).inline().values(given(*_COLUMNS)))
+_QUESTION = Statement(
+    select(messages.c.trust, messages.c.sender).where(messages.c.id == bindparam("message"))
 )
 
 
@@ -24,44 +24,40 @@ class Sending:
 
     def __init__(self, dialect: Dialect) -> None:
         self._filing = Filing(dialect)
-        self._add_answered = dialect.insert(answered).on_conflict_do_nothing()
+        adding = dialect.insert(answered).values(given(*columns_of(answered)))
+        self._add_answered = Statement(adding.on_conflict_do_nothing())
 
-    def add(self, connection: Connection, submission: Submission) -> None:
-        """Store a submission. Comes before its outgoing message, which makes its recipients known."""
-        recipients = [recipient.address for recipient in submission.recipients]
+    def add(self, connection: Connection, submission: Submission, question: Row | None = None) -> None:
+        """Store a submission. `question`: `trust` and `sender` of the message that it answers, when they are
+        at hand."""
+        recipients = storable(recipient.address for recipient in submission.recipients)
         new_sender = False
         if submission.kind is SubmissionKind.ANSWER:
-            correspondents, verified = _correspondents(connection, submission, recipients)
-            new_sender = not verified and not _known(connection, submission.site_id, correspondents)
-        connection.execute(_ADD, submission_values(submission) | {"new_sender": new_sender})
+            question = question or connection.first(_QUESTION, {"message": submission.answers})
+            recipients = _correspondents(recipients, question)
+            self._note_answered(connection, submission, recipients)
+        new = self._filing.add_contacts(connection, submission.site_id, recipients)
         if submission.kind is SubmissionKind.ANSWER:
-            self._note_answered(connection, submission, correspondents)
-        self._filing.add_contacts(connection, submission.site_id, recipients)
+            new_sender = new == len(recipients) and not _is_verified(question)
+        connection.run(_ADD, submission_values(submission) | {"new_sender": new_sender})
 
     def _note_answered(
-        self, connection: Connection, submission: Submission, correspondents: list[str]
+        self, connection: Connection, submission: Submission, correspondents: Sequence[str]
     ) -> None:
         common = {
             "site_id": submission.site_id,
             "created_at": submission.created_at,
             "submission_id": submission.id,
         }
-        rows = [common | {"address": address} for address in correspondents]
-        if rows:
-            connection.execute(self._add_answered, rows)
-            self._filing.add_contacts(connection, submission.site_id, correspondents)
+        connection.run_many(self._add_answered, [common | {"address": a} for a in correspondents])
 
 
-def _correspondents(
-    connection: Connection, submission: Submission, recipients: list[str]
-) -> tuple[list[str], bool]:
+def _correspondents(recipients: Sequence[str], question: Row | None) -> list[str]:
     # Who asks for answers at ever new addresses (Reply-To) is still one correspondent.
-    question = connection.execute(_QUESTION, {"message": submission.answers}).first()
-    if question is None:
-        return storable(recipients), False
-    senders = [question.sender[1]] if question.sender else []
-    return storable((*recipients, *senders)), question.trust == TrustLevel.VERIFIED.value
+    if question is None or not question.sender:
+        return list(recipients)
+    return storable((*recipients, question.sender[1]))
 
 
-def _known(connection: Connection, site_id: str, correspondents: list[str]) -> bool:
-    return bool(connection.execute(_ANY_CONTACT, {"site": site_id, "addresses": correspondents}).scalar())
+def _is_verified(question: Row | None) -> bool:
+    return question is not None and question.trust == TrustLevel.VERIFIED.value

@@ -1,8 +1,6 @@
 """Single things by id."""
 
-from typing import Any
-
-from sqlalchemy import BindParameter, Row, Select, bindparam
+from sqlalchemy import BindParameter, bindparam
 
 from postroom.core.model import Message, Thread, TurnRecord
 from postroom.core.submission import Submission
@@ -17,18 +15,19 @@ from postroom.storage.rows import (
     thread_of,
     turn_of,
 )
+from postroom.storage.statements import Row, Statement
 from postroom.storage.tables import attachments, messages, submissions, threads, turns
 
 _ID: BindParameter[str] = bindparam("id")
-_THREAD = select_threads().where(threads.c.id == _ID)
-_MESSAGE = select_messages().where(messages.c.id == _ID)
-_ATTACHMENT = (
+_THREAD = Statement(select_threads().where(threads.c.id == _ID))
+_MESSAGE = Statement(select_messages().where(messages.c.id == _ID))
+_ATTACHMENT = Statement(
     select_messages()
     .join(attachments, attachments.c.message_id == messages.c.id)
     .where(attachments.c.id == _ID)
 )
-_SUBMISSION = select_submissions().where(submissions.c.id == _ID)
-_TURN = select_turns().where(turns.c.id == _ID)
+_SUBMISSION = Statement(select_submissions().where(submissions.c.id == _ID))
+_TURN = Statement(select_turns().where(turns.c.id == _ID))
 
 
 class SqlThings:
@@ -62,5 +61,5 @@ class SqlThings:
         row = await self._one(_TURN, turn_id)
         return None if row is None else turn_of(row)
 
-    async def _one(self, statement: Select[Any], key: str) -> Row[Any] | None:
-        return await self._database.read(lambda c: c.execute(statement, {"id": key}).first())
+    async def _one(self, statement: Statement, key: str) -> Row | None:
+        return await self._database.read(lambda c: c.first(statement, {"id": key}))

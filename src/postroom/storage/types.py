@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Integer, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,6 +17,7 @@ _EARLIEST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 _LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _KEY_BYTES = 255
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def clean(text: str) -> str:
@@ -99,11 +100,27 @@ class Json(TypeDecorator[Any]):
         value = _clean_document(value)
         if dialect.name == "postgresql":
             return value
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return _encode(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """From JSON."""
         return json.loads(value) if isinstance(value, str) and dialect.name != "postgresql" else value
+
+
+class TextList(TypeDecorator[Iterable[str]]):
+    """Texts to look up: an array on PostgreSQL, JSON elsewhere. Goes in only."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The native type where there is one."""
+        return dialect.type_descriptor(ARRAY(Key) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> Any:
+        """To an array or to JSON."""
+        texts = [clean(text) for text in value or ()]
+        return texts if dialect.name == "postgresql" else json.dumps(texts)
 
 
 def _clean_document(value: Any) -> Any:

@@ -85,11 +85,13 @@ def _registry() -> None:
         sa.Column("account_since", sa.BigInteger),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "addresses",
         sa.Column("address", KEY, primary_key=True),
         _site(),
+        sqlite_with_rowid=False,
     )
     _index("addresses", "ix_addresses_site_id", "site_id")
     op.create_table(
@@ -102,11 +104,13 @@ def _registry() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("updated_at", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("site_id", "token_type", "identifier"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "facts",
         sa.Column("name", KEY, primary_key=True),
         sa.Column("value", KEY, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "keys",
@@ -118,6 +122,7 @@ def _registry() -> None:
         sa.Column("last_used_at", sa.BigInteger),
         sa.Column("revoked_at", sa.BigInteger),
         sa.UniqueConstraint("key_hash"),
+        sqlite_with_rowid=False,
     )
     _index("keys", "ix_keys_site_id", "site_id")
     op.create_table(
@@ -131,6 +136,7 @@ def _registry() -> None:
         sa.Column("error_text", KEY, nullable=False),
         sa.Column("failures", sa.Integer, nullable=False),
         sa.Column("refusals", sa.Integer, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "cursors",
@@ -144,6 +150,7 @@ def _registry() -> None:
         sa.Column("reset_at", sa.BigInteger),
         sa.Column("updated_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("site_id", "mailbox"),
+        sqlite_with_rowid=False,
     )
 
 
@@ -162,26 +169,28 @@ def _conversations() -> None:
         sa.Column("paused", KEY, nullable=False),
         *_lease(),
         sa.Column("lease_message", KEY),
+        sqlite_with_rowid=False,
     )
-    _index("threads", "ix_threads_lease_owner", "lease_owner", where="lease_owner IS NOT NULL")
     _index("threads", "ix_threads_site_id_last_at", "site_id", "last_at", "id")
     op.create_table(
         "parties",
         sa.Column("thread_id", KEY, sa.ForeignKey("threads.id"), nullable=False),
         sa.Column("address", KEY, nullable=False),
         sa.PrimaryKeyConstraint("thread_id", "address"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "contacts",
         _site(),
         sa.Column("address", KEY, nullable=False),
         sa.PrimaryKeyConstraint("site_id", "address"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "turns",
         sa.Column("id", KEY, primary_key=True),
         _site(),
-        sa.Column("thread_id", KEY, sa.ForeignKey("threads.id"), nullable=False),
+        sa.Column("thread_id", KEY, nullable=False),
         sa.Column("message_id", KEY, nullable=False),
         sa.Column("agent", KEY, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
@@ -191,8 +200,8 @@ def _conversations() -> None:
         sa.Column("reason", KEY, nullable=False),
         sa.Column("token_hash", KEY, nullable=False),
         sa.Column("waits_until", sa.BigInteger),
+        sqlite_with_rowid=False,
     )
-    _index("turns", "ix_turns_thread_id", "thread_id")
     _index("turns", "ix_turns_site_id", "site_id")
 
 
@@ -237,10 +246,9 @@ def _messages() -> None:
         sqlite_autoincrement=True,
     )
     _index("messages", "ix_messages_thread_id_seq", "thread_id", "seq")
-    _index("messages", "ix_messages_site_id_seq", "site_id", "seq")
-    _index("messages", "ix_messages_site_id_state_seq", "site_id", "state", "seq")
-    _index("messages", "ix_messages_site_id_message_key", "site_id", "message_key")
+    _index("messages", "ix_messages_site_id_seq", "site_id", "seq", "state")
     _index("messages", "ix_messages_raw", "raw")
+    _index("messages", "ix_messages_site_id_message_key", "site_id", "message_key")
     _index("messages", "ix_messages_without_id", "site_id", "content_key", where="message_key = ''")
     _index("messages", "ix_messages_due", "due_at", where="state = 'due'")
     _index("messages", "ix_messages_due_thread", "thread_id", "seq", where="state = 'due'")
@@ -248,6 +256,7 @@ def _messages() -> None:
         "attachments",
         sa.Column("id", KEY, primary_key=True),
         sa.Column("message_id", KEY, sa.ForeignKey("messages.id"), nullable=False),
+        sqlite_with_rowid=False,
     )
     _index("attachments", "ix_attachments_message_id", "message_id")
     op.create_table(
@@ -258,6 +267,7 @@ def _messages() -> None:
         sa.Column("uid", sa.BigInteger, nullable=False),
         sa.Column("message_id", KEY, sa.ForeignKey("messages.id"), nullable=False),
         sa.PrimaryKeyConstraint("site_id", "mailbox", "uidvalidity", "uid"),
+        sqlite_with_rowid=False,
     )
     _index("places", "ix_places_message_id", "message_id")
 
@@ -289,35 +299,41 @@ def _submissions() -> None:
         sa.Column("reason", KEY, nullable=False),
         sa.Column("aftercare", KEY, nullable=False),
         *_lease(),
+        sqlite_with_rowid=False,
     )
-    _index("submissions", "ix_submissions_site_id_created_at", "site_id", "created_at", "id")
-    _index("submissions", "ix_submissions_site_id_status_created_at", "site_id", "status", "created_at", "id")
-    _index("submissions", "ix_submissions_site_id_message_key", "site_id", "message_key")
-    _index("submissions", "ix_submissions_raw", "raw")
+    _index("submissions", "ix_submissions_site_id_created_at", "site_id", "created_at", "id", "status")
+    _index("submissions", "ix_submissions_site_id_message_key", "site_id", "message_key", "created_at", "id")
     _index("submissions", "ix_submissions_thread_id_created_at", "thread_id", "created_at")
-    _index("submissions", "ix_submissions_lease_owner", "lease_owner", where="lease_owner IS NOT NULL")
     _index("submissions", "ix_submissions_queued", "due_at", where="status = 'queued'")
     _index("submissions", "ix_submissions_transmitting", "created_at", where="status = 'transmitting'")
     _index(
         "submissions", "ix_submissions_aftercare", "site_id", "created_at", "id", where="aftercare = 'due'"
     )
-    _index("submissions", "ix_submissions_new_sender", "site_id", "created_at", "status", where="new_sender")
+    _index(
+        "submissions",
+        "ix_submissions_new_sender",
+        "site_id",
+        "created_at",
+        "status",
+        "new_sender",
+        where="new_sender",
+    )
     op.create_table(
         "answered",
         _site(),
         sa.Column("address", KEY, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
-        sa.Column("submission_id", KEY, sa.ForeignKey("submissions.id"), nullable=False),
+        sa.Column("submission_id", KEY, nullable=False),
         sa.PrimaryKeyConstraint("site_id", "address", "created_at", "submission_id"),
+        sqlite_with_rowid=False,
     )
-    _index("answered", "ix_answered_submission_id", "submission_id")
 
 
 def _records() -> None:
     """Events and idempotency keys."""
     op.create_table(
         "events",
-        sa.Column("id", KEY, primary_key=True),
+        sa.Column("id", KEY, nullable=False),
         _site(),
         sa.Column("type", KEY, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
@@ -326,8 +342,9 @@ def _records() -> None:
         sa.Column("submission_id", KEY),
         sa.Column("turn_id", KEY),
         sa.Column("data", JSON, nullable=False),
+        sa.PrimaryKeyConstraint("site_id", "at", "id"),
+        sqlite_with_rowid=False,
     )
-    _index("events", "ix_events_site_id_at", "site_id", "at", "id")
     _index("events", "ix_events_thread_id_at", "thread_id", "at", "id")
     op.create_table(
         "idempotency",
@@ -341,5 +358,6 @@ def _records() -> None:
         sa.Column("until", sa.BigInteger, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("scope", "key"),
+        sqlite_with_rowid=False,
     )
     _index("idempotency", "ix_idempotency_created_at", "created_at")
