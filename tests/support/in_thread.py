@@ -1,10 +1,11 @@
 """Scripted servers beside a test that waits: an asynchronous context in a thread with a loop of its own."""
 
 import asyncio
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -17,10 +18,18 @@ def running(manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="scripted", daemon=True)
     thread.start()
+
+    def there(work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE)
+
     try:
-        value = asyncio.run_coroutine_threadsafe(manager.__aenter__(), loop).result(PATIENCE)
-        yield value
-        asyncio.run_coroutine_threadsafe(manager.__aexit__(None, None, None), loop).result(PATIENCE)
+        value: T = there(manager.__aenter__())
+        try:
+            yield value
+        except BaseException:
+            there(manager.__aexit__(*sys.exc_info()))
+            raise
+        there(manager.__aexit__(None, None, None))
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(PATIENCE)
