@@ -25,7 +25,6 @@ app = typer.Typer(
 )
 for command in (*serving.COMMANDS, *mail.COMMANDS, inspect):
     app.command()(command)
-app.command()(inspect)
 app.add_typer(keys.keys_app, name="keys")
 app.add_typer(keys.secrets_app, name="secrets")
 
