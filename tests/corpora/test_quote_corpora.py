@@ -6,18 +6,18 @@ here: what a person called the reply is kept as its digest.
 
 import re
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
 from postroom.mail import quote
 from postroom.mail.parse import parse
+from tests.corpora.figures import Figures
+from tests.corpora.sets import CORPORA, needs_corpora
 
-CORPORA = Path(__file__).parents[3] / "shared" / "corpora"
 TALON = CORPORA / "talon" / "fixtures"
 REPLIES = CORPORA / "github-reply" / "emails"
 
-pytestmark = pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not there: ../shared/corpora")
+pytestmark = needs_corpora
 
 # File, length and first 16 digits of the SHA-256 of its new text, each read and found right by a person.
 GOLDEN = """
@@ -57,25 +57,29 @@ def split_file(raw: bytes) -> quote.Reply:
     return quote.split(mail.text, mail.html)
 
 
-def test_standard_replies_of_twelve_programs() -> None:
+def test_standard_replies_of_twelve_programs(figures: Figures) -> None:
     folder = TALON / "standard_replies"
     wrong = []
-    for path in sorted(folder.glob("*.eml")):
+    mails = sorted(folder.glob("*.eml"))
+    for path in mails:
         told = folder / f"{path.stem}_reply_text"
         expected = told.read_text("utf-8") if told.exists() else "Hello"
         right = squeezed(split_file(path.read_bytes()).new_text) == squeezed(expected)
         print(f"{path.name:24}", "right" if right else "WRONG")
         wrong += [] if right else [path.name]
+    figures.add("talon", "new text of standard replies", f"{len(mails) - len(wrong)} of {len(mails)}", "all")
     assert wrong == []
 
 
-def test_html_replies_of_nine_programs() -> None:
+def test_html_replies_of_nine_programs(figures: Figures) -> None:
     wrong = []
-    for path in sorted((TALON / "html_replies").glob("*.html")):
+    pages = sorted((TALON / "html_replies").glob("*.html"))
+    for path in pages:
         reply = split_file(HTML_MAIL + path.read_bytes())
         right = squeezed(reply.new_text) == squeezed(HTML_REPLY)
         print(f"{path.name:24}", "right" if right else "WRONG", repr(reply.quoted[:50]))
         wrong += [] if right and reply.quoted else [path.name]
+    figures.add("talon", "HTML replies cut right", f"{len(pages) - len(wrong)} of {len(pages)}", "all")
     assert wrong == []
 
 
@@ -88,7 +92,7 @@ def test_originals_below_a_section_or_a_rule(name: str, new_text: str) -> None:
     assert squeezed(reply.new_text) == squeezed(new_text)
 
 
-def test_signatures_beside_their_mails() -> None:
+def test_signatures_beside_their_mails(figures: Figures) -> None:
     folder = TALON / "signature" / "emails" / "stripped"
     right = 0
     bodies = sorted(folder.glob("*_body"))
@@ -97,14 +101,17 @@ def test_signatures_beside_their_mails() -> None:
         found = quote.split(path.read_text("utf-8")).signature
         right += squeezed(found) == squeezed(expected)
         print(f"{path.name:24}", "right" if squeezed(found) == squeezed(expected) else "WRONG")
+    figures.add("talon", "signatures", f"{right} of {len(bodies)}", "all")
     assert right == len(bodies) == 6
 
 
-def test_replies_reviewed_by_eye() -> None:
+def test_replies_reviewed_by_eye(figures: Figures) -> None:
     golden = {name: (int(size), digest) for name, size, digest in map(str.split, GOLDEN.split("\n")[1:-1])}
     found = {}
     for path in sorted(REPLIES.glob("*.txt")):
         new_text = quote.split(path.read_text("utf-8")).new_text
         found[path.name] = (len(new_text), sha256(new_text.encode()).hexdigest()[:16])
         print(f"{path.name:52} {len(new_text):7}  {new_text[:60]!r}")
+    equal = sum(golden.get(name) == figure for name, figure in found.items())
+    figures.add("github-reply", "replies as reviewed by eye", f"{equal} of {len(found)}", "all")
     assert found == golden

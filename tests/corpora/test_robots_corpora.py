@@ -4,22 +4,20 @@ Prints a table (`pytest -s`); the collections lie beside the project and are ski
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-
-import pytest
 
 from postroom.mail.automatic import Automatic, classify
 from postroom.mail.message import Mail
 from postroom.mail.parse import parse
 from postroom.mail.report import parse_report
+from tests.corpora.figures import Figures
+from tests.corpora.sets import CORPORA, SETS, mails_of, named, needs_corpora
 
-CORPORA = Path(__file__).parents[3] / "shared" / "corpora"
 LABELS = Path(__file__).with_name("sisimai_bounces.tsv")
 
-pytestmark = pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not there: ../shared/corpora")
+pytestmark = needs_corpora
 
 # Held back, and rightly so: what the file is, by its own header.
 EXPLAINED = {
@@ -55,27 +53,16 @@ def bounces() -> list[Path]:
     return sorted((CORPORA / "sisimai" / "bsd").glob("*.eml"))
 
 
-def mail_of_other_sets() -> Iterator[Path]:
-    for folder, suffixes in (
-        ("talon", (".eml", "")),
-        ("github-reply", (".txt",)),
-        ("imap_tools", (".eml",)),
-        ("stalwart", (".eml",)),
-        ("enmime", (".raw", ".eml")),
-        ("ruby-mail", (".eml",)),
-    ):
-        for path in sorted((CORPORA / folder).rglob("*")):
-            if path.is_file() and path.suffix in suffixes and path.name != "LICENSE":
-                yield path
-
-
-def test_d7_robots_are_recognised() -> None:
+def test_d7_robots_are_recognised(figures: Figures) -> None:
     verdicts = {path.name: classify(read(path)) for path in bounces()}
     missed = [name for name, verdict in verdicts.items() if verdict is None]
     counts = Counter((v.kind, v.reason) for v in verdicts.values() if v is not None)
     for (kind, reason), count in counts.most_common():
         print(f"{count:5} {kind:12} {reason}")
-    print(f"recognised {len(verdicts) - len(missed)} of {len(verdicts)}; missed: {missed}")
+    print(f"missed: {missed}")
+    figures.add(
+        "sisimai", "recognised as automatic", f"{len(verdicts) - len(missed)} of {len(verdicts)}", "99 %"
+    )
     assert len(missed) <= len(verdicts) / 100
     # lhost-sendmail-14 is a bounce that a person forwards: a person wrote it.
     assert set(missed) <= {"lhost-sendmail-14.eml"}
@@ -92,24 +79,26 @@ def test_d7_kinds_of_robots_are_told_apart() -> None:
             assert verdict.kind == "vacation", path.name
 
 
-def test_d7_no_person_is_taken_for_a_robot() -> None:
+def test_d7_no_person_is_taken_for_a_robot(figures: Figures) -> None:
     held: dict[str, Automatic] = {}
     total = 0
-    for path in mail_of_other_sets():
+    for path in (path for name in SETS if name != "sisimai" for path in mails_of(name)):
         total += 1
         verdict = classify(read(path))
         if verdict is not None:
-            held[path.relative_to(CORPORA).as_posix()] = verdict
+            held[named(path)] = verdict
     # ruby-mail and imap_tools share files; one explanation is enough for both.
-    names = {name.rpartition("/")[2]: why for name, why in EXPLAINED.items()}
+    reasons = {name.rpartition("/")[2]: why for name, why in EXPLAINED.items()}
     for name, verdict in held.items():
-        why = names.get(name.rpartition("/")[2], "UNEXPLAINED")
+        why = reasons.get(name.rpartition("/")[2], "UNEXPLAINED")
         print(f"{verdict.kind:12} {verdict.reason:24} {name}: {why}")
-    print(f"{len(held)} of {total} held back")
-    assert [name for name in held if name.rpartition("/")[2] not in names] == []
+    people = [name for name in held if name.rpartition("/")[2] not in reasons]
+    figures.add("the others", "robots among the mails, each explained", f"{len(held)} of {total}", "")
+    figures.add("the others", "people held back as robots", str(len(people)), "0")
+    assert people == []
 
 
-def test_d8_bounces_tell_whom_they_are_about_and_whether_it_passes() -> None:
+def test_d8_bounces_tell_whom_they_are_about_and_whether_it_passes(figures: Figures) -> None:
     wrong: list[str] = []
     rows = [line.split("\t") for line in LABELS.read_text().splitlines() if line[0] != "#"]
     for name, *labels in rows:
@@ -124,20 +113,22 @@ def test_d8_bounces_tell_whom_they_are_about_and_whether_it_passes() -> None:
         )
         if sorted(found) != sorted(labels):
             wrong.append(name)
-    print(f"recipient and permanence right for {len(rows) - len(wrong)} of {len(rows)}: {wrong}")
+    print(f"wrong: {wrong}")
+    right = f"{len(rows) - len(wrong)} of {len(rows)}"
+    figures.add("sisimai", "recipient and permanence right, of those labelled", right, "57 of 60")
     assert len(rows) >= 60
     assert len(wrong) <= len(rows) * 3 / 60
 
 
-def test_reports_name_the_message_they_return() -> None:
+def test_reports_name_the_message_they_return(figures: Figures) -> None:
     """Most do: those whose file still holds an id of the message returned."""
-    named = 0
+    told = 0
     total = 0
     for path in bounces():
         report = parse_report(read(path))
         if report is None:
             continue
         total += 1
-        named += bool(report.returned_message_id)
-    print(f"returned Message-ID found in {named} of {total} reports")
-    assert named >= total * 0.88
+        told += bool(report.returned_message_id)
+    figures.add("sisimai", "reports whose returned Message-ID is found", f"{told} of {total}", "88 %")
+    assert told >= total * 0.88
