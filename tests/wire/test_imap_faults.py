@@ -210,6 +210,26 @@ async def test_a_slow_taker_is_not_the_servers_fault(authority: CertificateAutho
         assert taken == [1, 2, 3, 4, 5]
 
 
+async def test_a_server_that_stalls_after_a_slow_taker_is_given_up(authority: CertificateAuthority) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await peer.expect("UID FETCH")
+        for uid in (1, 2, 3):
+            await peer.send(b"* %d FETCH (UID %d BODY[] {700000}" % (uid, uid), bytes(700_000) + b")")
+        await peer.hang()
+
+    async with conversation(authority, script, deadlines=IMPATIENT) as (client, _):
+        taken = []
+        async with aclosing(client.uid_fetch(UidSet.starting_at(1), [FetchItem.BODY], 700_000)) as messages:
+            taken.append((await anext(messages)).uid)
+            await asyncio.sleep(0.5)
+            taken.append((await anext(messages)).uid)
+            taken.append((await anext(messages)).uid)
+            with pytest.raises(ImapTimeout):
+                await anext(messages)
+        assert taken == [1, 2, 3]
+
+
 async def test_a_taker_may_send_commands_between_messages(authority: CertificateAuthority) -> None:
     async def script(peer: Peer) -> None:
         await peer.log_in()

@@ -52,10 +52,10 @@ async def test_a_quiet_wait_ends_in_time_without_changes(authority: CertificateA
         await done(peer, await idling(peer))
         await peer.answer("NOOP")
 
-    async with conversation(authority, script) as (client, _):
+    async with conversation(authority, script, deadlines=IMPATIENT) as (client, _):
         async with client.idle() as idle:
             assert not await idle.wait(0.05)
-            assert not await idle.wait(0.05)
+            assert not await idle.wait(2 * IMPATIENT.command)
         await client.noop()
 
 
@@ -185,7 +185,7 @@ async def test_no_plus_and_no_answer_to_done_have_a_deadline(authority: Certific
     async with conversation(authority, no_answer, deadlines=IMPATIENT) as (client, _):
         with pytest.raises(ImapTimeout):
             async with client.idle() as idle:
-                assert not await idle.wait(0.5)  # longer than any deadline of a command
+                assert not await idle.wait(0.05)
 
 
 async def test_a_cancelled_idle_says_done(authority: CertificateAuthority) -> None:

@@ -9,13 +9,13 @@ from postroom.imap.fetch import Fetched, FetchGathering
 from postroom.imap.pace import Pace
 
 HIGH_WATER: Final = 1 << 20
-"""Bytes held for the taker before reading stops; it goes on when half of them are taken."""
+"""Bytes held for the taker before reading stops; it goes on when he has taken them."""
 
 
 class Backlog:
     """What one FETCH brought, in order. Each response renews the deadline.
 
-    Above HIGH_WATER reading pauses, unless the taker has sent another command meanwhile and waits for it.
+    Above HIGH_WATER reading pauses until somebody waits: the taker for more, or for another command's answer.
     """
 
     def __init__(self, pace: Pace, gathering: FetchGathering, seconds: float) -> None:
@@ -51,8 +51,6 @@ class Backlog:
             await self._wait()
         found = self._ready.popleft()
         self._held -= found.weight
-        if self._holding and self._held < HIGH_WATER // 2:
-            self._go_on()
         return found
 
     def abandon(self) -> None:

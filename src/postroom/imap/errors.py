@@ -119,6 +119,7 @@ class Remedy(StrEnum):
     NONE = ""
     APP_PASSWORD = "app_password"  # noqa: S105 - a word of ours, no password
     OAUTH = "oauth"
+    ENABLE_IMAP = "enable_imap"
 
 
 class ImapAuthenticationFailed(ImapError):

@@ -28,6 +28,7 @@ class Changes:
 
 _NOTHING: Final = Changes()
 _ALERTS_KEPT: Final = 4
+_ALERT_LENGTH: Final = 500
 _HOUR: Final = 3600.0
 
 
@@ -121,7 +122,7 @@ def _after(known: Changes, response: Untagged) -> Changes:
     if isinstance(response, Condition):
         if response.code is None or response.code.name != "ALERT":
             return known
-        return replace(known, alerts=(*known.alerts, response.text)[-_ALERTS_KEPT:])
+        return replace(known, alerts=(*known.alerts, response.text[:_ALERT_LENGTH])[-_ALERTS_KEPT:])
     if not isinstance(response, Data):
         return known
     if response.name == "EXISTS":

@@ -17,9 +17,8 @@ from postroom.imap.responses import Condition, ResponseCode, Tagged
 Refusal: TypeAlias = Tagged | Condition
 
 _WAIT_CODES: Final = frozenset({"UNAVAILABLE", "LIMIT", "THROTTLED", "INUSE", "SERVERBUG"})
-_CREDENTIAL_CODES: Final = frozenset(
-    {"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED", "WEBALERT", "CONTACTADMIN"}
-)
+_EXPIRED_CODES: Final = frozenset({"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED"})
+_CREDENTIAL_CODES: Final = _EXPIRED_CODES | {"WEBALERT", "CONTACTADMIN"}
 _WAIT_WORDS: Final = re.compile(
     r"throttl|back-?off|too many (?:simultaneous |concurrent )?(?:connections|sessions|logins|commands)"
     r"|max(?:imum)? (?:number|amount) of (?:simultaneous |concurrent )?(?:connections|sessions)"
@@ -39,7 +38,10 @@ _APP_PASSWORD_WORDS: Final = re.compile(
     r"app(?:lication)?[- ]?(?:specific)?[- ]?password|authori[sz]ation code", re.IGNORECASE
 )
 _OAUTH_WORDS: Final = re.compile(
-    r"basic\s*auth\w*|oauth|web login required|web browser|modern auth|legacy auth|imap is disabled for",
+    r"basic\s*auth\w*|oauth|web login required|web browser|modern auth|legacy auth", re.IGNORECASE
+)
+_DISABLED_WORDS: Final = re.compile(
+    r"not enabled for imap|imap (?:access )?(?:is )?(?:disabled|turned off|not enabled|not allowed)",
     re.IGNORECASE,
 )
 _WAIT_TIME: Final = re.compile(
@@ -47,15 +49,18 @@ _WAIT_TIME: Final = re.compile(
     r"\s*(milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m)?\b",
     re.IGNORECASE,
 )
+_READ_TEXT: Final = 1_000
+"""Characters of a server's text that are looked at and kept."""
+
 _LONGEST_WAIT: Final = 86_400.0
 
 
 def refused(refusal: Refusal) -> ImapError:
     """The error for a NO or BAD that ends a command, or for a BYE."""
-    text, code = refusal.text, refusal.code
+    text, code = refusal.text[:_READ_TEXT], refusal.code
     if asks_to_wait(refusal):
         return ImapThrottled(wait_seconds(text), server_text=text, code=code)
-    if _is(code, _CREDENTIAL_CODES):
+    if _is(code, _EXPIRED_CODES):
         return refused_login(refusal)
     kinds: dict[str, type[ImapError]] = {"NO": ImapNo, "BAD": ImapBad, "BYE": ImapBye}
     return kinds[refusal.status](server_text=text, code=code)
@@ -63,7 +68,7 @@ def refused(refusal: Refusal) -> ImapError:
 
 def refused_login(refusal: Refusal) -> ImapError:
     """The error for a refused login: a NO that names no passing trouble is about the credential."""
-    text, code = refusal.text, refusal.code
+    text, code = refusal.text[:_READ_TEXT], refusal.code
     if _is(code, _CREDENTIAL_CODES):
         return ImapAuthenticationFailed(remedy(text), server_text=text, code=code)
     if asks_to_wait(refusal):
@@ -78,7 +83,7 @@ def asks_to_wait(refusal: Refusal) -> bool:
 
     "Wrong password, please try again" is no such thing.
     """
-    code, text = refusal.code, refusal.text
+    code, text = refusal.code, refusal.text[:_READ_TEXT]
     if _is(code, _CREDENTIAL_CODES):
         return False
     if _is(code, _WAIT_CODES) or _WAIT_WORDS.search(text) or wait_seconds(text) is not None:
@@ -92,6 +97,8 @@ def remedy(text: str) -> Remedy:
         return Remedy.APP_PASSWORD
     if _OAUTH_WORDS.search(text):
         return Remedy.OAUTH
+    if _DISABLED_WORDS.search(text):
+        return Remedy.ENABLE_IMAP
     return Remedy.NONE
 
 

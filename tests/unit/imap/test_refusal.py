@@ -33,7 +33,8 @@ def said(line: str) -> Tagged | Condition:
         ("a NO [SERVERBUG] Internal error occurred", ImapThrottled),
         ("a NO Server Unavailable. 15", ImapThrottled),
         ("a BAD User is authenticated but not connected.", ImapThrottled),
-        ("a NO [AUTHENTICATIONFAILED] token expired", ImapAuthenticationFailed),
+        ("a NO [AUTHENTICATIONFAILED] token expired, try again later", ImapAuthenticationFailed),
+        ("a NO [CONTACTADMIN] mailbox is corrupt", ImapNo),
         ("* BYE Autologout; idle for too long", ImapBye),
         ("* BYE Session invalidated - AccessTokenExpired", ImapBye),
         ("* BYE Too many connections from your host", ImapThrottled),
@@ -72,6 +73,7 @@ def test_the_time_to_wait(text: str, seconds: float | None) -> None:
         ("[AUTH] please use an app password", Remedy.APP_PASSWORD),
         ("LogonDenied-BasicAuthBlocked", Remedy.OAUTH),
         ("Please log in via your web browser", Remedy.OAUTH),
+        ("Your account is not enabled for IMAP use. Please visit your settings", Remedy.ENABLE_IMAP),
         ("Invalid credentials (Failure)", Remedy.NONE),
     ],
 )
@@ -84,3 +86,8 @@ def test_what_the_owner_can_do(text: str, what: Remedy) -> None:
 
 def test_a_server_that_does_not_understand_a_login_says_nothing_of_the_password() -> None:
     assert isinstance(refused_login(said("a BAD Error in IMAP command")), ImapBad)
+
+
+def test_endless_words_are_cut() -> None:
+    failure = refused(said("a NO wait 1" + " " * 100_000 + "wait"))
+    assert len(failure.server_text) <= 1_000
