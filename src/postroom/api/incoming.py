@@ -107,15 +107,16 @@ async def _proof(request: Request, parts: ApiParts) -> _Proof:
     if not proof.empty and not proof.too_dear(lately) and await proof.fits(lately, now):
         return proof
     known = await parts.incoming_tokens.every()
-    if not known:
-        raise NotFound("no incoming token is set, so the webhook is closed", code="webhook_closed")
     if proof.empty or not (proof.too_dear(known) or await proof.fits(known, now)):
-        raise _refusal()
+        raise _refusal(known)
     return proof
 
 
-def _refusal() -> Unauthorized:
-    return Unauthorized("a valid incoming token or signature is needed")
+def _refusal(known: TokenSet) -> PostroomError:
+    """The one answer for whatever is shown that is nobody's."""
+    if known:
+        return Unauthorized("a valid incoming token or signature is needed")
+    return NotFound("no incoming token is set, so the webhook is closed", code="webhook_closed")
 
 
 async def _document(request: Request) -> dict[str, Any]:
@@ -138,7 +139,7 @@ async def _site(parts: ApiParts, proof: _Proof, to_address: object) -> Site | No
         return site
     known = await parts.incoming_tokens.every()
     if proof.too_dear(known) or not await proof.fits(known, now):
-        raise _refusal()
+        raise _refusal(known)
     return None
 
 
