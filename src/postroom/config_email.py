@@ -23,6 +23,9 @@ VARIABLE_OF = {
     "aliases": "EMAIL_ALIASES",
 }
 
+STAND_IN = Address("", "agent@example.com")
+"""Takes the place of an address that is missing or wrong, so that other faults are told too."""
+
 
 @dataclass(frozen=True, slots=True)
 class EmailEnvironment:
@@ -39,13 +42,13 @@ def read_email(reading: Reading) -> EmailEnvironment | None:
         if not reading.has(name) and not reading.faulty(f"{name}_FILE"):
             reading.fault(name, "is missing, and required when ENABLED_CLIENTS has email")
     address = _address(reading)
-    if address is None:
-        return None
-    document: dict[str, Any] = {"channels": {"email": _channel(reading, address)}}
+    document: dict[str, Any] = {"channels": {"email": _channel(reading, address or STAND_IN)}}
     if start := reading.text("EMAIL_START"):
         document["start"] = start
     channel = _checked(reading, document)
-    if channel is None:
+    if address is None and reading.has("EMAIL_USER") and not _told_of_address(reading):
+        reading.fault("EMAIL_FROM_ADDRESS", "is missing, and required when EMAIL_USER is no address")
+    if address is None or channel is None:
         return None
     return EmailEnvironment(document, channel, reading.text("EMAIL_PASSWORD") or "")
 
@@ -60,10 +63,11 @@ def _address(reading: Reading) -> Address | None:
             reading.fault("EMAIL_FROM_ADDRESS", str(exc))
             return None
     user = reading.text("EMAIL_USER")
-    if user and not _is_address(user):
-        reading.fault("EMAIL_FROM_ADDRESS", "is missing, and required when EMAIL_USER is no address")
-        return None
-    return Address("", user) if user else None
+    return Address("", user) if user and _is_address(user) else None
+
+
+def _told_of_address(reading: Reading) -> bool:
+    return reading.faulty("EMAIL_FROM_ADDRESS") or reading.faulty("EMAIL_USER")
 
 
 def _is_address(text: str) -> bool:
