@@ -33,6 +33,10 @@ corpus: ## the tables over real mail from elsewhere (../shared/corpora, where it
 	@tools/python-env dev
 	.venv/bin/pytest -s tests/corpora $(ARGS)
 
+fuzz: ## 100,000 damaged mails, read to the end; ARGS="--count 1000 --seed 7" changes that
+	@tools/python-env dev
+	.venv/bin/python -m tests.fuzz_reading $(ARGS)
+
 lock: ## write requirements/*.lock anew from pyproject.toml
 	@.venv/bin/python -m pip install --quiet uv
 	.venv/bin/uv pip compile pyproject.toml --extra sandbox --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements/demo.lock

@@ -1,7 +1,8 @@
 """Reads mail that was damaged at random: `python -m tests.fuzz_reading --count 100000 --seed 1`.
 
 Each mail is one of the corpora (when the folder is there) or of our own corpus with one to four faults
-put in. Reading it must give a mail or `OverCaps`, in time, with text that a database takes.
+put in. Reading it, and all that is made of it, must give a mail or `OverCaps`, in time, with text that a
+database takes.
 """
 
 import argparse
@@ -13,11 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from postroom.mail import automatic, quote, report, thread
+from postroom.mail.authresults import reported, trust
 from postroom.mail.message import Mail
 from postroom.mail.parse import OverCaps, parse
 
 HERE = Path(__file__).parent
-OWN_MAILS = HERE / "corpus" / "reading"
+OWN_MAILS = HERE / "corpus"
 CORPORA = HERE.parent.parent / "shared" / "corpora"
 _NO_MAIL = {".json", ".golden", ".md", ".gitattributes"}
 _LONGEST_SECONDS = 5.0
@@ -104,7 +107,7 @@ def run(mails: Sequence[bytes], count: int, seed: int) -> Outcome:
     for number, raw in enumerate(mutations(mails, count, seed)):
         start = time.perf_counter()
         try:
-            fault = fault_of(parse(raw))
+            fault = _fault_in(parse(raw))
         except OverCaps as exc:
             over_caps += 1
             fault = fault_of(exc.envelope)
@@ -117,6 +120,10 @@ def run(mails: Sequence[bytes], count: int, seed: int) -> Outcome:
         if fault:
             faults.append(f"seed {seed}, mail {number}: {fault}")
     return Outcome(count, worst, over_caps, tuple(faults))
+
+
+def _fault_in(mail: Mail) -> str:
+    return fault_of(mail) or fault_of_the_rest(mail)
 
 
 def fault_of(mail: Mail) -> str:
@@ -135,6 +142,27 @@ def fault_of(mail: Mail) -> str:
         return "a line break in what is one line"
     if any(not file.filename or "/" in file.filename for file in mail.attachments):
         return "an attachment without a usable name"
+    return ""
+
+
+def fault_of_the_rest(mail: Mail) -> str:
+    """The same for what is read out of a mail: its reply, its report, its place in a conversation."""
+    reply = quote.split(mail.text, mail.html)
+    sign = automatic.classify(mail)
+    found = report.parse_report(mail)
+    trust(mail, ("mx.example.org",))
+    reported(mail)
+    thread.identity_key(mail)
+    texts = [reply.new_text, reply.quoted, reply.signature, *thread.cited_ids(mail)]
+    if found is not None:
+        texts += [found.returned_message_id]
+        texts += [text for one in found.recipients for text in (one.address, one.status, one.diagnostic)]
+    if any("\0" in text or not _encodes(text) for text in texts):
+        return "text that cannot be stored, read out of a mail"
+    if mail.text.strip() and not reply.new_text.strip():
+        return "text without new text"
+    if (found is not None) != (sign is not None and sign.kind in ("report", "complaint", "disposition")):
+        return "a report that is none, or none that is one"
     return ""
 
 
