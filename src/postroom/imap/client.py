@@ -55,7 +55,9 @@ class Appended:
 
 
 class Client:
-    """One logged-in connection. Not for two tasks at once, but for `interrupt`."""
+    """One logged-in connection. For one task at a time, but for Idling.interrupt and `close`."""
+
+    __slots__ = ("_connection", "_deadlines", "_log", "_odd_names", "_utf8", "capabilities", "selected")
 
     def __init__(self, connection: Connection, deadlines: Deadlines, capabilities: Capabilities) -> None:
         self._connection = connection

@@ -35,6 +35,8 @@ _HOUR: Final = 3600.0
 class ChangeLog:
     """A connection.Listener that sums up what it hears, in constant memory."""
 
+    __slots__ = ("_changes", "_interrupted", "_waiter")
+
     def __init__(self) -> None:
         self._changes = _NOTHING
         self._interrupted = False
@@ -85,6 +87,8 @@ class ChangeLog:
 
 class Idling:
     """A running IDLE; see Client.idle."""
+
+    __slots__ = ("_exchange", "_log")
 
     def __init__(self, log: ChangeLog, exchange: Exchange) -> None:
         self._log = log
