@@ -21,28 +21,34 @@ if TYPE_CHECKING:
 GONE_WELL = ("sent", "partly_sent", "queued")
 
 
+To = Annotated[list[str], typer.Option("--to", help="A recipient; may be given several times.")]
+Subject = Annotated[str, typer.Option("--subject", help="The subject.")]
+Content = Annotated[
+    str | None, typer.Argument(help="The text in Markdown; - or nothing reads it from standard input.")
+]
+Cc = Annotated[list[str] | None, typer.Option("--cc", help="A further recipient.")]
+Bcc = Annotated[list[str] | None, typer.Option("--bcc", help="A recipient that nobody sees.")]
+From = Annotated[str | None, typer.Option("--from", help="The account's address or one of its aliases.")]
+InThread = Annotated[str | None, typer.Option("--thread", help="Reply in this conversation (thr_…).")]
+Attach = Annotated[
+    list[Path] | None,
+    typer.Option("--attach", help="A file to attach.", exists=True, dir_okay=False, readable=True),
+]
+Key = Annotated[
+    str | None, typer.Option("--idempotency-key", help="One key sends once, however often it is used.")
+]
+
+
 def send(
-    to: Annotated[list[str], typer.Option("--to", help="A recipient; may be given several times.")],
-    subject: Annotated[str, typer.Option("--subject", help="The subject.")],
-    text: Annotated[
-        str | None, typer.Argument(help="The text in Markdown; - or nothing reads it from standard input.")
-    ] = None,
-    cc: Annotated[list[str] | None, typer.Option("--cc", help="A further recipient.")] = None,
-    bcc: Annotated[list[str] | None, typer.Option("--bcc", help="A recipient that nobody sees.")] = None,
-    from_: Annotated[
-        str | None, typer.Option("--from", help="The account's address or one of its aliases.")
-    ] = None,
-    thread: Annotated[
-        str | None, typer.Option("--thread", help="Reply in this conversation (thr_…).")
-    ] = None,
-    attach: Annotated[
-        list[Path] | None,
-        typer.Option("--attach", help="A file to attach.", exists=True, dir_okay=False, readable=True),
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option("--idempotency-key", help="The same key sends once, however often it is said."),
-    ] = None,
+    to: To,
+    subject: Subject,
+    text: Content = None,
+    cc: Cc = None,
+    bcc: Bcc = None,
+    from_: From = None,
+    thread: InThread = None,
+    attach: Attach = None,
+    key: Key = None,
     site: SiteOption = "default",
     as_json: JsonOption = False,
 ) -> None:

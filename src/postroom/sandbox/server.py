@@ -15,6 +15,7 @@ from postroom.sandbox.imap_server import ImapServer
 from postroom.sandbox.mailboxes import MailWorld
 
 LOOPBACK = "127.0.0.1"
+PASSWORD = "sandbox"  # noqa: S105 - everybody may know it
 SIZE_LIMIT = 40 * 1024 * 1024
 
 
@@ -31,19 +32,19 @@ class Sandbox:
 
 
 @asynccontextmanager
-async def sandbox(folder: Path, password: str = "sandbox") -> AsyncIterator[Sandbox]:  # noqa: S107
+async def sandbox(folder: Path) -> AsyncIterator[Sandbox]:
     """Run the servers for the time of the block; certificates are written into the folder."""
     # aiosmtpd warns of its own deprecations at every login.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     ca_file, context = make_certificates(folder)
     world = MailWorld()
-    imap = ImapServer(world, password)
-    submission = _Submission(world, password, context)
+    imap = ImapServer(world, PASSWORD)
+    submission = _Submission(world, PASSWORD, context)
     reading = await asyncio.start_server(imap.open, LOOPBACK, 0, ssl=context)
     sending = await asyncio.get_running_loop().create_server(submission.open, LOOPBACK, 0)
     ports = [server.sockets[0].getsockname()[1] for server in (reading, sending)]
     try:
-        yield Sandbox(ports[0], ports[1], ca_file, password, world)
+        yield Sandbox(ports[0], ports[1], ca_file, PASSWORD, world)
     finally:
         reading.close()
         sending.close()
@@ -89,7 +90,7 @@ class _Delivery:
     def __init__(self, world: MailWorld) -> None:
         self._world = world
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         """Deliver before answering, as a real server files before it accepts."""
         del server, session
         content = envelope.content
