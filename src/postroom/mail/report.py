@@ -7,6 +7,7 @@ sent before believing it.
 
 from dataclasses import replace
 
+from postroom.mail import charset
 from postroom.mail import report_fields as fields
 from postroom.mail.automatic import classify
 from postroom.mail.message import Mail
@@ -53,7 +54,7 @@ def _part_groups(mail: Mail, content_types: tuple[str, ...]) -> list[fields.Grou
         group
         for file in mail.attachments
         if file.content_type.lower() in content_types
-        for group in fields.groups(file.content.decode("utf-8", "replace"))
+        for group in fields.groups(charset.decode(file.content)[0])
     ]
 
 
@@ -65,7 +66,7 @@ def _delivery(mail: Mail) -> tuple[ReportedRecipient, ...]:
     if not groups:
         for file in mail.attachments:
             if file.content_type.startswith("message/"):
-                text = file.content.decode("utf-8", "replace")
+                text = charset.decode(file.content)[0]
                 groups = groups or fields.recipient_groups(fields.groups_in_text(text))
     if not groups:
         return plain_recipients(mail)

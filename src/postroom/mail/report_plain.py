@@ -6,6 +6,7 @@ They agree on one thing: above the returned message they name the addresses and 
 import re
 from collections.abc import Iterable, Iterator
 
+from postroom.mail import charset
 from postroom.mail.message import Mail
 from postroom.mail.report_model import ReportedRecipient
 from postroom.mail.report_returned import recipients_of, split_report
@@ -58,7 +59,7 @@ def _texts(mail: Mail) -> Iterator[str]:
     yield mail.text[:_LOOKED_AT]
     for file in mail.attachments:
         if file.content_type.lower().startswith("text/plain"):
-            yield file.content[:_LOOKED_AT].decode("utf-8", "replace")
+            yield charset.decode(file.content[:_LOOKED_AT])[0]
 
 
 def _recipients_in(mail: Mail, text: str) -> tuple[ReportedRecipient, ...]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from postroom.mail import charset
 from postroom.mail.message import AttachedFile, Mail
 
 _RETURNED_TYPES = (
@@ -58,7 +59,7 @@ def returned_message_id(mail: Mail, named: str = "") -> str:
 def _returned_texts(mail: Mail) -> Iterator[str]:
     for file in mail.attachments:
         if _holds_message(file):
-            yield file.content[:_LOOKED_AT].decode("utf-8", "replace")
+            yield charset.decode(file.content[:_LOOKED_AT])[0]
     text = mail.text[:_LOOKED_AT]
     yield split_report(text)[1]
     yield text

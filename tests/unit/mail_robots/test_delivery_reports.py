@@ -145,3 +145,14 @@ def test_a_returned_mail_that_carried_another_names_itself() -> None:
     )
     status = "Final-Recipient: rfc822;bob@example.com\nAction: failed\nStatus: 5.1.1\n"
     assert report_of(status, returned=outer).returned_message_id == "ours.6@example.net"
+
+
+def test_what_a_report_says_can_be_stored() -> None:
+    report = report_of(
+        "Reporting-MTA: dns; mx\n\nFinal-Recipient: rfc822; bob@exam\0ple.com\nAction: failed\nStatus: 5.1.1\n"
+        "Diagnostic-Code: smtp; 550 no\0 such user\n",
+        returned=RETURNED.replace("ours.1", "ou\0rs.1"),
+    )
+    assert said(report) == [("bob@example.com", "failed", "5.1.1", False)]
+    assert report.recipients[0].diagnostic == "550 no such user"
+    assert report.returned_message_id == "ours.1@example.net"
