@@ -4,7 +4,10 @@ Its environment's mailbox (site `default`) is webhook-only and submits to `sink`
 sites can be given scripted servers.
 """
 
+import smtplib
+import ssl
 from collections.abc import Iterator
+from email.message import EmailMessage
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from postroom.sandbox.server import Sandbox, sandbox
 from tests.support.certificates import CertificateAuthority
 from tests.support.in_thread import running
 from tests.support.scripted_smtp import ScriptedSmtp
@@ -61,6 +65,41 @@ def service(
     }
     with served(folder, environment) as running_service:
         yield running_service
+
+
+@pytest.fixture(scope="session")
+def mailboxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Mail servers with real mailboxes."""
+    with running(sandbox(tmp_path_factory.mktemp("sandbox"))) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def mail_service(tmp_path_factory: pytest.TempPathFactory, mailboxes: Sandbox) -> Iterator[Served]:
+    """A service whose environment's mailbox, both@postroom.test, is read; it takes posts for it, too."""
+    environment = {
+        "ENABLED_CLIENTS": "email",
+        "EMAIL_USER": "both@postroom.test",
+        "EMAIL_PASSWORD": mailboxes.password,
+        "EMAIL_SMTP_HOST": mailboxes.host,
+        "EMAIL_SMTP_PORT": str(mailboxes.smtp_port),
+        "EMAIL_IMAP_HOST": mailboxes.host,
+        "EMAIL_IMAP_PORT": str(mailboxes.imap_port),
+        "EMAIL_POLL_INTERVAL_SECONDS": "1",
+        "POSTROOM_INCOMING_TOKEN": INCOMING_TOKEN,
+        "POSTROOM_ALLOW_HOSTS": "127.0.0.0/8",
+        "POSTROOM_TLS_CA_FILE": str(mailboxes.ca_file),
+    }
+    with served(tmp_path_factory.mktemp("mail"), environment) as running_service:
+        yield running_service
+
+
+def submit(mailboxes: Sandbox, message: EmailMessage) -> None:
+    """Send a mail as its author's mail program does."""
+    with smtplib.SMTP(mailboxes.host, mailboxes.smtp_port) as server:
+        server.starttls(context=ssl.create_default_context(cafile=str(mailboxes.ca_file)))
+        server.login("anybody@example.org", mailboxes.password)
+        server.send_message(message)
 
 
 @pytest.fixture

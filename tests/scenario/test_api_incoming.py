@@ -1,8 +1,6 @@
 """B3 and B9: mail that a provider posts, who may post it, and what strangers learn (nothing)."""
 
 import json
-import smtplib
-import ssl
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,7 @@ import httpx2
 import pytest
 from standardwebhooks import Webhook
 
-from postroom.sandbox.server import Sandbox, sandbox
+from postroom.sandbox.server import Sandbox
 from tests.scenario.conftest import (
     DEFAULT_ADDRESS,
     INCOMING_TOKEN,
@@ -25,8 +23,8 @@ from tests.scenario.conftest import (
     open_webhook,
     pointers,
     store_token,
+    submit,
 )
-from tests.support.in_thread import running
 from tests.support.scripted_smtp import ScriptedSmtp
 from tests.support.served import Served, eventually, served
 
@@ -454,38 +452,6 @@ def test_b3_what_was_posted_is_not_logged(provider: httpx2.Client, service: Serv
 # --- by polling and by webhook ----------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with running(sandbox(tmp_path_factory.mktemp("sandbox"))) as servers:
-        yield servers
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory, world: Sandbox) -> Iterator[Served]:
-    """A service that reads its mailbox and takes posts for it."""
-    environment = {
-        "ENABLED_CLIENTS": "email",
-        "EMAIL_USER": "both@postroom.test",
-        "EMAIL_PASSWORD": world.password,
-        "EMAIL_SMTP_HOST": world.host,
-        "EMAIL_SMTP_PORT": str(world.smtp_port),
-        "EMAIL_IMAP_HOST": world.host,
-        "EMAIL_IMAP_PORT": str(world.imap_port),
-        "EMAIL_POLL_INTERVAL_SECONDS": "1",
-        "POSTROOM_INCOMING_TOKEN": INCOMING_TOKEN,
-        "POSTROOM_TLS_CA_FILE": str(world.ca_file),
-    }
-    with served(tmp_path_factory.mktemp("both"), environment) as running_service:
-        yield running_service
-
-
-def submit(world: Sandbox, message: EmailMessage) -> None:
-    with smtplib.SMTP(world.host, world.smtp_port) as server:
-        server.starttls(context=ssl.create_default_context(cafile=str(world.ca_file)))
-        server.login("ann@example.org", world.password)
-        server.send_message(message)
-
-
 def mail(message_id: str, sender: str = "ann@example.org") -> EmailMessage:
     message = EmailMessage()
     message["From"], message["To"] = sender, "both@postroom.test"
@@ -496,7 +462,7 @@ def mail(message_id: str, sender: str = "ann@example.org") -> EmailMessage:
 
 @pytest.mark.parametrize("first", ["mailbox", "webhook"])
 def test_b9_the_same_message_by_polling_and_by_webhook_is_one(
-    both: Served, world: Sandbox, first: str
+    mail_service: Served, mailboxes: Sandbox, first: str
 ) -> None:
     sender, message_id = f"{first}@example.org", f"<both-{first}@example.org>"
     body = post(
@@ -506,16 +472,16 @@ def test_b9_the_same_message_by_polling_and_by_webhook_is_one(
         body="The same words.",
         message_id=message_id,
     )
-    with both.client() as admin, both.client(None) as provider:
+    with mail_service.client() as admin, mail_service.client(None) as provider:
         if first == "mailbox":
-            submit(world, mail(message_id, sender))
+            submit(mailboxes, mail(message_id, sender))
             eventually(lambda: stored(admin, message_id))
             assert provider.post(INCOMING, json=body, headers=bearer()).json()["status"] == "duplicate"
         else:
             assert provider.post(INCOMING, json=body, headers=bearer()).json()["status"] == "accepted"
-            submit(world, mail(message_id, sender))
+            submit(mailboxes, mail(message_id, sender))
             after = f"<after-{first}@example.org>"
-            submit(world, mail(after, "later@example.org"))
+            submit(mailboxes, mail(after, "later@example.org"))
             eventually(lambda: stored(admin, after))  # the mailbox was read past the first
         (message,) = stored(admin, message_id)
         assert message["source"] == first
