@@ -4,7 +4,7 @@ Rows are the truth: what is due stands in the store; a bell only says "look". Ev
 compares the claim's token and raises `LeaseLost` when it is no longer ours, having written nothing.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -140,7 +140,7 @@ class MailSession(Protocol):
         """Selects the mailbox if need be and says how it stands now, after a round trip to the server."""
         ...
 
-    def fetch(self, mailbox: str, uids: Sequence[range], cap: int) -> AsyncIterator[FetchedMessage]:
+    def fetch(self, mailbox: str, uids: Sequence[range], cap: int) -> AsyncGenerator[FetchedMessage, None]:
         """Messages whose UIDs lie in `uids`, ascending, by BODY.PEEK; above `cap` bytes: headers only.
 
         Never yields a UID outside the ranges, whatever the server says.
@@ -148,11 +148,17 @@ class MailSession(Protocol):
         ...
 
     async def find(
-        self, mailbox: str, *, message_id: str = "", unseen: bool = False, since: date | None = None
+        self,
+        mailbox: str,
+        *,
+        message_id: str = "",
+        unseen: bool = False,
+        since: date | None = None,
+        lowest: int = 1,
     ) -> tuple[int, ...]:
-        """UIDs, ascending, of messages that fit every criterion given: this Message-ID, without the Seen
-        flag, received (INTERNALDATE) on this day or later. `unseen` and `since` answer in ranges small
-        enough for any server's line limit."""
+        """UIDs from `lowest` on, ascending, of messages that fit every criterion given: this Message-ID,
+        without the Seen flag, received (INTERNALDATE) on this day or later. Large mailboxes are asked in
+        ranges small enough for any server's line limit."""
         ...
 
     async def flag(self, mailbox: str, uids: Collection[int], flags: Sequence[str]) -> None:

@@ -5,9 +5,12 @@ message that is known gets no second row.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+
+import structlog
 
 from postroom.core.model import (
     ASKED_FOR,
@@ -18,6 +21,7 @@ from postroom.core.model import (
     Event,
     Message,
     MessageState,
+    Place,
     Role,
     Site,
     Source,
@@ -27,13 +31,23 @@ from postroom.core.model import (
 from postroom.core.policy import Arrival, Verdict, choose_thread, judge, same_message
 from postroom.core.ports import Bells, Blobs, Clock, Steps
 from postroom.core.store import Cited, Intake, IntakeTransaction, ReportedStatus
-from postroom.engine.read import Arrived, Reading, read
+from postroom.engine.read import Arrived, Reading, read, unreadable
 from postroom.mail import thread
 from postroom.mail.address import normalise
 from postroom.mail.authresults import authserv_ids_for
 from postroom.mail.report import Report
 
+log = structlog.get_logger()
+
 OFF_LOOP_BYTES = 65_536
+PARSE_SECONDS = 10.0
+LARGE_AT_ONCE = 2
+"""Large messages parsed at the same time: each may hold several times its size in memory."""
+
+TRIES = 3
+REMEMBERED = 10_000
+NOT_STORABLE = "not_storable"
+DATABASE_UNAVAILABLE = "database_unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +70,31 @@ class Ingest:
         self._clock = clock
         self._steps = steps
         self._secret = secret
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._strikes: OrderedDict[tuple[str, Place], int] = OrderedDict()
 
     async def take(
         self, site: Site, arrivals: Sequence[Arrived], cursor: Cursor | None = None
     ) -> tuple[Taken, ...]:
-        """Store what is new, move the cursor, and ring for conversations that are due."""
-        readings = [await self._read(site, arrived) for arrived in arrivals]
+        """Store what is new, move the cursor, and ring for conversations that are due.
+
+        A message that cannot be stored does not hold up those beside it, but for the cursor; at the third
+        try it is quarantined. Raises what kept it from being stored until then, and `PostroomError`
+        (`database_unavailable`) when nothing can be stored now.
+        """
+        readings = await self._readings(site, arrivals)
         self._steps.reached("ingest:read")
+        try:
+            taken = await self._store(site, readings, cursor)
+        except Exception as exc:
+            if _passing(exc) or not all(reading.arrived.place for reading in readings):
+                raise
+            return await self._one_by_one(site, readings, cursor)
+        return taken
+
+    async def _store(
+        self, site: Site, readings: Sequence[Reading], cursor: Cursor | None
+    ) -> tuple[Taken, ...]:
         async with self._intake.transaction(site.id) as tx:
             batch = _Batch(tx, site, self._secret, self._clock.now())
             taken = [await batch.take(reading) for reading in readings]
@@ -72,24 +104,81 @@ class Ingest:
         await self._ring(taken)
         return tuple(taken)
 
-    async def _read(self, site: Site, arrived: Arrived) -> Reading:
-        channel = site.settings.channels.email
-        ids = authserv_ids_for(channel.incoming_server or "") if channel else ()
-        if channel and channel.authserv_id:
-            ids = (channel.authserv_id,)
+    async def _one_by_one(
+        self, site: Site, readings: Sequence[Reading], cursor: Cursor | None
+    ) -> tuple[Taken, ...]:
+        """One of them cannot be stored, and nobody knows which: each on its own, then the cursor."""
+        taken: list[Taken] = []
+        fault: Exception | None = None
+        for reading in readings:
+            try:
+                taken += await self._store(site, [reading], None)
+            except Exception as exc:
+                if _passing(exc):
+                    raise
+                if self._struck(site, reading) < TRIES:
+                    fault = exc
+                    continue
+                log.exception("ingest.quarantined", site=site.id)
+                kept = unreadable(site.id, reading.arrived, NOT_STORABLE, self._clock.now())
+                taken += await self._store(site, [_with_raw(kept, reading.message.raw)], None)
+        if fault is not None:
+            raise fault
+        await self._store(site, (), cursor)
+        return tuple(taken)
+
+    def _struck(self, site: Site, reading: Reading) -> int:
+        """Count a failure of the message; how many it is now."""
+        assert reading.arrived.place is not None
+        key = (site.id, reading.arrived.place)
+        self._strikes[key] = self._strikes.pop(key, 0) + 1
+        while len(self._strikes) > REMEMBERED:
+            self._strikes.popitem(last=False)
+        return self._strikes[key]
+
+    async def _readings(self, site: Site, arrivals: Sequence[Arrived]) -> list[Reading]:
+        """Parse the arrivals while their bytes are being stored."""
         now = self._clock.now()
-        if len(arrived.raw) > OFF_LOOP_BYTES:
-            reading = await asyncio.to_thread(read, site.id, arrived, ids, self._secret, now)
-        else:
-            reading = read(site.id, arrived, ids, self._secret, now)
-        digest = await self._blobs.put(arrived.raw)
-        return replace(reading, message=replace(reading.message, raw=digest))
+        storing = [asyncio.ensure_future(self._blobs.put(arrived.raw)) for arrived in arrivals]
+        try:
+            readings = [await self._parsed(site, arrived, now) for arrived in arrivals]
+        finally:
+            await asyncio.gather(*storing, return_exceptions=True)
+        return [_with_raw(reading, put.result()) for reading, put in zip(readings, storing, strict=True)]
+
+    async def _parsed(self, site: Site, arrived: Arrived, now: datetime) -> Reading:
+        ids = _authserv_ids(site)
+        if len(arrived.raw) <= OFF_LOOP_BYTES:
+            await asyncio.sleep(0)  # many in a row must not keep others waiting
+            return read(site.id, arrived, ids, self._secret, now)
+        async with self._large:
+            parsing = asyncio.to_thread(read, site.id, arrived, ids, self._secret, now)
+            try:
+                return await asyncio.wait_for(parsing, PARSE_SECONDS)
+            except TimeoutError:
+                return unreadable(site.id, arrived, "over_caps_time", now)
 
     async def _ring(self, taken: Sequence[Taken]) -> None:
         due = {t.message.thread_id for t in taken if not t.known and t.message.state is MessageState.DUE}
         for thread_id in sorted(due):
             await self._bells.ring(Bell(BellKind.THREAD, thread_id))
             self._steps.reached("ingest:rung")
+
+
+def _passing(error: Exception) -> bool:
+    """Whether nothing at all can be stored now, so that no message is to blame."""
+    return isinstance(error, OSError) or getattr(error, "code", "") == DATABASE_UNAVAILABLE
+
+
+def _authserv_ids(site: Site) -> Collection[str]:
+    channel = site.settings.channels.email
+    if channel and channel.authserv_id:
+        return (channel.authserv_id,)
+    return authserv_ids_for(channel.incoming_server or "") if channel else ()
+
+
+def _with_raw(reading: Reading, digest: str) -> Reading:
+    return replace(reading, message=replace(reading.message, raw=digest))
 
 
 class _Batch:

@@ -65,7 +65,17 @@ def read(
     except parse.OverCaps as exc:
         return _unreadable(site_id, arrived, exc.envelope, f"over_caps_{exc.reason}", now)
     except Exception:  # noqa: BLE001 - poison must not block the mailbox; its bytes are kept
-        return _unreadable(site_id, arrived, parse.parse_headers(b"\r\n"), "unreadable", now)
+        return unreadable(site_id, arrived, "unreadable", now)
+    except BaseException as exc:
+        # How an extension written in Rust says that it is broken; it is no Exception.
+        if type(exc).__name__ != "PanicException":
+            raise
+        return unreadable(site_id, arrived, "unreadable", now)
+
+
+def unreadable(site_id: str, arrived: Arrived, fault: str, now: datetime) -> Reading:
+    """What is kept of an arrival that cannot be used at all: where it lies, and why."""
+    return _unreadable(site_id, arrived, parse.parse_headers(b"\r\n"), fault, now)
 
 
 def _reading(

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
+from postroom.core.errors import OWNERS_MOVE, REFUSED_LOGIN, MailServerError, PostroomError, ServerCode
 from postroom.core.submission import (
     Recipient,
     RecipientStatus,
@@ -13,6 +15,7 @@ from postroom.core.submission import (
 )
 
 CONNECT_CEILING = timedelta(minutes=10)
+LONGEST_ASKED = 86_400.0
 AGENT_CEILING = timedelta(hours=1)
 AGENT_PATIENCE = timedelta(hours=24)
 SUBMISSION_CEILING = timedelta(hours=4)
@@ -28,17 +31,49 @@ def backoff(failures: int, first: timedelta, ceiling: timedelta, chance: float) 
     return full * (0.5 + 0.5 * chance)
 
 
-def reconnect_after(failures: int, asked: float | None, chance: float) -> timedelta:
-    """The wait before connecting again: what the server asked for, else from 5 s up to ten minutes."""
-    wait = backoff(failures, timedelta(seconds=10), CONNECT_CEILING, chance)
-    return max(wait, timedelta(seconds=min(asked or 0.0, 86_400.0)))
+class Trouble(StrEnum):
+    """What kind of fault keeps an account from being read.
+
+    `login`: the credential was refused. `throttle`: the server asks to wait. `settings`: only the owner can
+    put it right. `passing`: everything else, ours and the network's.
+    """
+
+    LOGIN = "login"
+    THROTTLE = "throttle"
+    SETTINGS = "settings"
+    PASSING = "passing"
 
 
-def login_after(refusals: int, chance: float) -> timedelta:
-    """The wait after a refused login. Three refusals, then only a rare probe: servers lock accounts."""
-    if refusals < LOGIN_REFUSALS:
-        return backoff(refusals, timedelta(minutes=1), CONNECT_CEILING, chance)
-    return LOGIN_PROBE * (1 + 0.5 * chance)
+def trouble_of(error: PostroomError) -> Trouble:
+    """The kind of an error that ended a session, or kept it from beginning."""
+    code = error.server_code if isinstance(error, MailServerError) else None
+    if code in REFUSED_LOGIN:
+        return Trouble.LOGIN
+    if code is ServerCode.THROTTLED:
+        return Trouble.THROTTLE
+    return Trouble.SETTINGS if code in OWNERS_MOVE else Trouble.PASSING
+
+
+_FIRST_RECONNECT = {
+    Trouble.PASSING: timedelta(seconds=2),
+    Trouble.THROTTLE: timedelta(minutes=1),
+    Trouble.SETTINGS: timedelta(minutes=1),
+    Trouble.LOGIN: timedelta(minutes=1),
+}
+
+
+def reconnect_after(trouble: Trouble, failures: int, asked: float | None, chance: float) -> timedelta:
+    """The wait before connecting again after the n-th failure in a row.
+
+    From a second (a minute where the server or the settings are the cause) up to ten minutes, and never
+    less than the seconds the server asked for. Three refused logins, then only a rare probe: servers lock
+    accounts.
+    """
+    if trouble is Trouble.LOGIN and failures >= LOGIN_REFUSALS:
+        wait = LOGIN_PROBE * (1 + 0.5 * chance)
+    else:
+        wait = backoff(failures, _FIRST_RECONNECT[trouble], CONNECT_CEILING, chance)
+    return max(wait, timedelta(seconds=min(asked or 0.0, LONGEST_ASKED)))
 
 
 def ask_agent_after(attempts: int, asked: float | None, chance: float) -> timedelta:

@@ -17,7 +17,7 @@ from postroom.imap import search
 from postroom.imap.client import Client
 from postroom.imap.errors import ImapBad, ImapNo
 from postroom.imap.roles import find_roles
-from postroom.imap.uids import UidSet
+from postroom.imap.uids import HIGHEST_UID, UidSet
 
 _SEARCHED_WHOLE: Final = 50_000
 """Messages up to which a mailbox is searched at once; a larger one in windows, so that no line grows long."""
@@ -69,7 +69,13 @@ class ImapSession:
             self.fetching = False
 
     async def find(
-        self, mailbox: str, *, message_id: str = "", unseen: bool = False, since: date | None = None
+        self,
+        mailbox: str,
+        *,
+        message_id: str = "",
+        unseen: bool = False,
+        since: date | None = None,
+        lowest: int = 1,
     ) -> tuple[int, ...]:
         """See the port."""
         keys = [search.header("Message-ID", f"<{message_id}>")] if message_id else []
@@ -78,9 +84,10 @@ class ImapSession:
         with translated(self._login):
             await self._view.open(mailbox)
             found: list[int] = []
-            for window in self._windows(narrow=bool(message_id)):
+            for window in self._windows(lowest, narrow=bool(message_id)):
                 found += await self._client.uid_search(*window, *(keys or [search.ALL]))
-        return tuple(found)
+        # `n:*` names the last message even when it lies below n (RFC 9051 section 6.4.9).
+        return tuple(uid for uid in found if uid >= lowest)
 
     async def flag(self, mailbox: str, uids: Collection[int], flags: Sequence[str]) -> None:
         """See the port. A server that refuses flags (a read-only mailbox, say) is let have its way: they are
@@ -110,15 +117,16 @@ class ImapSession:
         """See the port."""
         self._waiting.interrupt()
 
-    def _windows(self, *, narrow: bool) -> list[list[search.SearchKey]]:
-        """Ranges of UIDs to search one after the other; a single one without bounds for few messages, and
+    def _windows(self, lowest: int, *, narrow: bool) -> list[list[search.SearchKey]]:
+        """Ranges of UIDs to search one after the other; a single one without an end for few messages, and
         for a search that finds few."""
         exists, uidnext = self._view.extent
         if narrow or exists <= _SEARCHED_WHOLE:
-            return [[]]
-        width = max(_SEARCHED_WHOLE, -(-uidnext // _MOST_WINDOWS))
-        starts = range(1, uidnext, width)
-        return [[search.within(UidSet.spanning([(start, start + width - 1)]))] for start in starts]
+            return [[search.within(UidSet.starting_at(lowest))] if lowest > 1 else []]
+        width = max(_SEARCHED_WHOLE, -(-(uidnext - lowest) // _MOST_WINDOWS))
+        starts = range(lowest, uidnext, width)
+        spans = [(start, min(start + width - 1, HIGHEST_UID)) for start in starts]
+        return [[search.within(UidSet.spanning([span]))] for span in spans]
 
 
 def _portions(uids: Collection[int]) -> list[list[int]]:
