@@ -14,6 +14,19 @@ DATABASE_FILE = "postroom.db"
 LOCK_FILE = "lock"
 
 
+def database_url(settings: Settings) -> str:
+    """Where the database is: as set, else a SQLite file in the data directory."""
+    return settings.database_url or f"sqlite:///{settings.data_dir.absolute() / DATABASE_FILE}"
+
+
+def database_file(settings: Settings) -> Path | None:
+    """The file of the embedded database, whether it exists or not; None with another database."""
+    from postroom.storage.engines import parse_url
+
+    name = parse_url(database_url(settings)).database if settings.embedded else None
+    return Path(name) if name else None
+
+
 def make_data_directory(path: Path) -> None:
     """Make the directory, for its owner alone, if it is not there. Raises `ConfigError`."""
     try:

@@ -1,19 +1,17 @@
 """Runs the service: API, watchers and workers in one process, until a signal ends it."""
 
 import asyncio
-import contextlib
 import errno
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import structlog
-import uvicorn
 import uvloop
 
-from postroom.api import create_app
+from postroom.api_server import RunningApi, running_api
 from postroom.config import ConfigError, Settings, wrong
 from postroom.core.agent import Agent
 from postroom.core.errors import PostroomError
@@ -22,7 +20,7 @@ from postroom.datadir import held_data_directory, write_private
 from postroom.ending import Ending
 from postroom.engine.keys import Keyring
 from postroom.logs import configure
-from postroom.service import DEFAULT_SITE, EMBEDDED_OWNER, Service, api_parts, opened
+from postroom.service import DEFAULT_SITE, EMBEDDED_OWNER, Service, opened
 
 log = structlog.get_logger()
 
@@ -93,7 +91,7 @@ async def _serve(
             await prepare(service)
             if started is not None:
                 started(service)
-            async with running_api(service, listening) as api:
+            async with running_api(service, listening, FINISH_SECONDS) as api:
                 await _work(service, api, ending.asked)
         log.info("service.stopped")
 
@@ -123,57 +121,6 @@ async def _admin_key(service: Service) -> None:
     path.unlink(missing_ok=True)
     write_private(path, secret + "\n")
     log.info("admin_key.made", file=str(path))
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling: ours decides when the API stops."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
-
-
-class RunningApi:
-    """The API while it serves. `ended` is its task: done when it has stopped, by itself or asked."""
-
-    def __init__(self, server: uvicorn.Server, listening: socket.socket) -> None:
-        self._server = server
-        self.ended = asyncio.create_task(server.serve(sockets=[listening]))
-
-    async def listens(self) -> None:
-        """Return when it takes calls, or has failed to."""
-        while not self._server.started and not self.ended.done():  # noqa: ASYNC110 - it says so by a flag
-            await asyncio.sleep(0.01)
-
-    def stop(self) -> None:
-        """Take no new calls; those under way are answered."""
-        self._server.should_exit = True
-
-
-@asynccontextmanager
-async def running_api(service: Service, listening: socket.socket) -> AsyncIterator[RunningApi]:
-    """Serve the API on the socket for the time of the block."""
-    config = uvicorn.Config(
-        create_app(api_parts(service)),
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        date_header=True,
-        timeout_graceful_shutdown=int(FINISH_SECONDS),
-        h11_max_incomplete_event_size=65_536,
-    )
-    api = RunningApi(_Server(config), listening)
-    await api.listens()
-    host, port = listening.getsockname()[:2]
-    log.info("api.listening", host=host, port=port)
-    try:
-        yield api
-    finally:
-        api.stop()
-        api.ended.cancel()
-        await asyncio.wait({api.ended})
 
 
 async def _work(service: Service, api: RunningApi, asked: asyncio.Event) -> None:

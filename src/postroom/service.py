@@ -15,7 +15,6 @@ from postroom.adapters.tls import client_context
 from postroom.adapters.vault import EnvelopeVault
 from postroom.agents.choose import AgentChoice, OperatorOptions, operator_agent
 from postroom.agents.connect import open_client
-from postroom.api import ApiParts
 from postroom.config import ConfigError, Settings, wrong
 from postroom.core.agent import Agent
 from postroom.core.clock import SystemClock
@@ -32,15 +31,13 @@ from postroom.core.ports import (
     Vault,
 )
 from postroom.core.store import Store
-from postroom.datadir import DATABASE_FILE, held_data_directory, key_ring, make_data_directory
+from postroom.datadir import database_url, held_data_directory, key_ring, make_data_directory
 from postroom.engine.accounts import Accounts, Logins
 from postroom.engine.answer import Answerer, AnswerParts
 from postroom.engine.compose import Composer
 from postroom.engine.idempotency import Idempotent
 from postroom.engine.incoming import Incoming
-from postroom.engine.incoming_tokens import IncomingTokens
 from postroom.engine.ingest import Ingest
-from postroom.engine.keys import Keyring
 from postroom.engine.mailcare import Mailcare
 from postroom.engine.notify import Notifier
 from postroom.engine.send import Mailer
@@ -51,7 +48,6 @@ from postroom.engine.worker import Worker
 from postroom.jobs.embedded import EmbeddedBells
 from postroom.secrets_at_rest import check_key, signing_secret
 from postroom.storage import migrate, open_store
-from postroom.storage.engines import parse_url
 
 DEFAULT_SITE = "default"
 EMBEDDED_OWNER = "embedded"
@@ -79,17 +75,6 @@ class Service:
     worker: Worker
     signing_secret: bytes = field(repr=False)
     made_key_file: Path | None = None
-
-
-def database_url(settings: Settings) -> str:
-    """Where the database is: as set, else a SQLite file in the data directory."""
-    return settings.database_url or f"sqlite:///{settings.data_dir.absolute() / DATABASE_FILE}"
-
-
-def database_file(settings: Settings) -> Path | None:
-    """The file of the embedded database, whether it exists or not; None with another database."""
-    name = parse_url(database_url(settings)).database if settings.embedded else None
-    return Path(name) if name else None
 
 
 @asynccontextmanager
@@ -354,28 +339,3 @@ def environment_secrets(settings: Settings) -> dict[TokenName, str]:
     if settings.incoming_token is not None:
         found[(DEFAULT_SITE, "incoming", "webhook")] = settings.incoming_token
     return found
-
-
-def api_parts(service: Service) -> ApiParts:
-    """What the API is made with."""
-    return ApiParts(
-        store=service.store,
-        blobs=service.blobs,
-        clock=service.clock,
-        keyring=Keyring(service.store.keys, service.clock),
-        idempotent=service.idempotent,
-        accounts=service.accounts,
-        mailer=service.mailer,
-        answerer=service.answerer,
-        incoming=service.incoming,
-        incoming_tokens=IncomingTokens(service.store.tokens, service.vault, service.credentials),
-        watchers=service.watchers,
-        ready=lambda: _not_ready(service),
-        ring=service.bells.ring,
-    )
-
-
-def _not_ready(service: Service) -> str:
-    if service.settings.email is None or service.watchers.settled(DEFAULT_SITE):
-        return ""
-    return "the environment's mailbox has neither been read nor failed yet"

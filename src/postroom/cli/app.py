@@ -39,7 +39,7 @@ def main() -> NoReturn:
 
 def _exit_code() -> int:
     try:
-        return app(standalone_mode=False) or 0
+        return app(prog_name="postroom", standalone_mode=False) or 0
     except PostroomError as exc:
         typer.echo(f"{exc.text}. {exc.hint}" if exc.hint else exc.text, err=True)
         return USAGE_EXIT if exc.code == "bad_configuration" else FAULT_EXIT
@@ -51,11 +51,11 @@ def _exit_code() -> int:
 
 
 def _tell_of_usage(error: typer.TyperException) -> None:
-    text = error.format_message().rstrip(".")
+    text = error.format_message()
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "postroom"
     if text:  # none when the help was shown instead
-        typer.echo(f"{text}. See `{command} --help`.", err=True)
+        typer.echo(f"{text}{'' if text[-1] in '.?' else '.'} See `{command} --help`.", err=True)
 
 
 def _version(wanted: bool) -> None:

@@ -107,8 +107,9 @@ def revoke(
 def rotate(as_json: JsonOption = False) -> None:
     """Bring every stored secret under the newest key, while the service runs.
 
-    Put the new key before the old one in POSTROOM_SECRET_KEY, or in the file secret-key of the data
-    directory, with a comma between them. Restart the service and rotate; then the old key may go.
+    Put the new key before the old one, with a comma between them,
+    in POSTROOM_SECRET_KEY or in the file secret-key of the data directory.
+    Restart the service and rotate; then the old key may go.
 
     \b
     POSTROOM_SECRET_KEY=NEW,OLD postroom secrets rotate

@@ -30,7 +30,7 @@ def environment() -> "Settings":
 
 def with_stored(work: Work[T]) -> T:
     """Do something with a service that has stored something before. Raises `NotFound` when none has."""
-    from postroom.service import database_file
+    from postroom.datadir import database_file
 
     file = database_file(environment())
     if file is not None and not file.exists():

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 def serve() -> None:
     """Run the service: API, watchers and answers in one process, until Ctrl-C.
 
-    The first start makes the data directory, a key for secrets at rest, and an admin key for the API, and
-    says where they are. A second start on the same directory is refused.
+    The first start makes the data directory, a key for secrets at rest
+    and an admin key for the API, and says where they are.
+    A second start on the same directory is refused.
 
     \b
-    ENABLED_CLIENTS=email EMAIL_USER=agent@example.com EMAIL_PASSWORD=… \\
-    EMAIL_SMTP_HOST=smtp.example.com EMAIL_IMAP_HOST=imap.example.com postroom serve
+    export ENABLED_CLIENTS=email EMAIL_USER=agent@example.com EMAIL_PASSWORD=…
+    export EMAIL_SMTP_HOST=smtp.example.com EMAIL_IMAP_HOST=imap.example.com
+    postroom serve
     """
     from postroom.serve import serve as run
 
@@ -88,8 +90,7 @@ def migrate(as_json: JsonOption = False) -> None:
     \b
     POSTROOM_DATABASE_URL=postgresql://… postroom migrate
     """
-    from postroom.datadir import make_data_directory
-    from postroom.service import database_url
+    from postroom.datadir import database_url, make_data_directory
     from postroom.storage import migrate as run
 
     settings = environment()
