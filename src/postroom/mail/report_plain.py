@@ -15,11 +15,13 @@ from postroom.mail.report_status import is_temporary, status_of_text
 _LOOKED_AT = 100_000
 _SAID_LENGTH = 8_000
 _RECIPIENTS = 1000
-_EDGE = r"(?<![^\s<>\"'()\[\]{},;:|*])"  # an address begins a word: keeps every search linear
-_ADDR = r"[^\s<>\"'()\[\]{},;:|*]{1,256}@[^\s<>\"'()\[\]{},;:|*@]{1,255}[^\s<>\"'()\[\]{},;:|*@.]"
+_STOPS = r"\s<>\"'()\[\]{},;:|*“”‘’„«»（）：；，。、！？【】《》「」『』"
+_EDGE = f"(?<![^{_STOPS}])"  # an address begins a word: keeps every search linear
+_ASCII_DOMAIN = r"(?>[A-Za-z0-9._-]{0,254}[A-Za-z0-9])(?![\u00c0-\u024f\u0370-\u052f])"
+_ADDR = rf"[^{_STOPS}]{{1,256}}@(?:{_ASCII_DOMAIN}|[^{_STOPS}@]{{1,255}}[^{_STOPS}@.])"
 _LISTED = re.compile(
-    rf"[ \t]{{0,20}}(?:>{{1,3}}|[*•·]|-{{1,4}}|\d+[.)])?[ \t]*[\"'<(*_\[]{{0,4}}({_ADDR})[\"'>)*_\]]{{0,4}}"
-    r"(?=$|[\s:;,<(\[])"
+    r"[ \t]{0,20}(?:>{1,3}|[*•·]|-{1,4}|\d+[.)]|generated (?:by|from) )?[ \t]*"
+    rf"[\"'<(*_\[]{{0,4}}({_ADDR})[\"'>)*_\]]{{0,4}}(?=$|[\s:;,<(\[：，；。（])"
 )
 _SAID = re.compile(rf"^(?:<<<|>>>)?[ \t]*[45]\d\d[ -].{{0,20}}?<({_ADDR})>", re.MULTILINE)
 _COMMAND = re.compile(rf"RCPT TO:\s?<?({_ADDR})>?", re.IGNORECASE)

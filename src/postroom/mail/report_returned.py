@@ -36,6 +36,7 @@ _ADDRESS = re.compile(r"(?<![^\s<>\"(,;:])[^\s<>\"(),;:@]{1,256}@[^\s<>\"(),;:@]
 _RECEIVED_FOR = re.compile(
     r"^[ \t>]{0,20}(?:Received:.{0,400}?)?[ \t]for <?([^\s<>;@]{1,256}@[^\s<>;@]{1,255})>?;?", re.I | re.M
 )
+_MICROSOFT = re.compile(r"^X-HmXmrOriginalRecipient:[ \t]*<?([^\s<>;@]{1,256}@[^\s<>;@]{1,255})", re.I | re.M)
 _TO = re.compile(r"^To:(.{1,2000}(?:\n[ \t].{1,2000}){0,20})", re.I | re.M)
 _RULE = re.compile(
     r"-{2,}\s*(?:this is a copy of|below this line|original message|the header of the original|"
@@ -92,8 +93,11 @@ def _header_end(text: str, start: int) -> int:
 
 
 def recipients_of(header: str) -> tuple[str, ...]:
-    """Whom a returned message went to: the envelope as its newest Received field has it, else To."""
-    envelope = _RECEIVED_FOR.search(header)
+    """Whom a returned message went to: the envelope as its newest Received field has it, else To.
+
+    Microsoft takes the addresses out of what people complain about, and names one in a field of its own.
+    """
+    envelope = _MICROSOFT.search(header) or _RECEIVED_FOR.search(header)
     if envelope is not None:
         return (envelope[1],)
     to = _TO.search(header)

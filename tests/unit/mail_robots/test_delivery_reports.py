@@ -149,7 +149,7 @@ def test_a_returned_mail_that_carried_another_names_itself() -> None:
 
 def test_what_a_report_says_can_be_stored() -> None:
     report = report_of(
-        "Reporting-MTA: dns; mx\n\nFinal-Recipient: rfc822; bob@exam\0ple.com\nAction: failed\nStatus: 5.1.1\n"
+        "Final-Recipient: rfc822; bob@exam\0ple.com\nAction: failed\nStatus: 5.1.1\n"
         "Diagnostic-Code: smtp; 550 no\0 such user\n",
         returned=RETURNED.replace("ours.1", "ou\0rs.1"),
     )
