@@ -152,6 +152,16 @@ async def test_an_owner_cannot_write_under_anothers_token(acme: Store) -> None:
         await acme.answering.settle(forged, ANSWERED)
 
 
+async def test_a_worker_that_lost_its_claim_to_itself_is_late_too(acme: Store) -> None:
+    await take_in(acme, message())
+    late = await claimed(acme, owner="worker")
+    again = await acme.answering.claim("thr_1", "worker", later(minutes=6), later(minutes=9))
+    assert again is not None
+    with pytest.raises(LeaseLost):
+        await acme.answering.settle(late.claim, ANSWERED)
+    await acme.answering.settle(again.claim, ANSWERED)
+
+
 async def test_a_lease_that_ran_out_is_good_until_another_takes_it(acme: Store) -> None:
     await take_in(acme, message())
     work = await claimed(acme)

@@ -239,6 +239,16 @@ async def test_d3_who_replays_a_known_id_does_not_take_its_place(acme: Store) ->
     assert [c.thread_id for c in cited] == ["thr_2", "thr_1"]
 
 
+async def test_d3_the_conversation_that_had_an_id_first_stays_last(acme: Store) -> None:
+    mallory = Address("", "mallory@evil.example")
+    await take_in(acme, message(1, "thr_1", message_id="root@x"))
+    await take_in(acme, message(2, "thr_2", message_id="root@x", sender=mallory, cc=(ALICE,)))
+    await take_in(acme, message(3, "thr_1", message_id="root@x"))
+    async with acme.intake.transaction("acme") as tx:
+        cited = await tx.cited(["root@x"])
+    assert [c.thread_id for c in cited] == ["thr_2", "thr_1"]
+
+
 async def test_d3_another_sites_messages_are_not_known(acme: Store) -> None:
     await acme.sites.save(site("other", email=None))
     await take_in(acme, message(1, "thr_o", site_id="other"))

@@ -71,9 +71,8 @@ _CANCEL = Statement(
     update(submissions)
     .where(submissions.c.id == bindparam("b_id"), _QUEUED, free(submissions))
     .values(
-        **given_back(),
         # A sender whose lease ran out must not wake up to it and send after all.
-        lease_token=submissions.c.lease_token + 1,
+        **given_back(),
         status=SubmissionStatus.CANCELLED.value,
         due_at=None,
         finished_at=bindparam("now", type_=submissions.c.due_at.type),
