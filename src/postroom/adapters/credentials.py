@@ -9,7 +9,7 @@ TokenName = tuple[str, str, str]
 
 
 class SiteCredentials:
-    """`core.ports.Credentials`. `environment` maps (site, type, identifier) to a value that is never stored."""
+    """`core.ports.Credentials`. `environment` maps (site, type, identifier) to what is never stored."""
 
     def __init__(self, tokens: Tokens, vault: Vault, environment: Mapping[TokenName, str]) -> None:
         self._tokens = tokens

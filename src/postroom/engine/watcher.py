@@ -78,18 +78,24 @@ class Watcher:
 
     async def run(self) -> None:
         """Watch until there is nothing to watch."""
-        going, step = True, self._resume
-        while going:
+        step = self._resume
+        while True:
             try:
                 going = await step()
                 self._faults, step = 0, self._attempt
+                if not going and await self._ended():
+                    return
             except Exception:  # one account's surprise, or the database's, must not end its watching
                 log.exception("watch.unexpected", site=self._site_id)
                 self._faults += 1
                 wait = reconnect_after(Trouble.PASSING, self._faults, None, _chance())
                 await self._parts.clock.sleep(wait.total_seconds())
+
+    async def _ended(self) -> bool:
+        """There is nothing to watch; unless the site was changed while that was noted."""
         await self._standing.stopped()
         self.settled.set()
+        return not self._poked.is_set()
 
     # --- one try after the other ----------------------------------------------------------------------
 

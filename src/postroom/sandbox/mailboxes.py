@@ -50,6 +50,11 @@ class MailFolder:
         self.mails = [mail for mail in self.mails if mail not in mails]
         self._ring()
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody listens."""
+        return bool(self._bells)
+
     @contextmanager
     def listening(self) -> Iterator[asyncio.Event]:
         """An event that is set at every change."""
