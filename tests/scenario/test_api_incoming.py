@@ -5,8 +5,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +12,16 @@ import httpx2
 import pytest
 from standardwebhooks import Webhook
 
-from postroom.sandbox.server import Sandbox
 from tests.scenario.conftest import (
     DEFAULT_ADDRESS,
     INCOMING_TOKEN,
-    in_state,
     make_sender,
     open_webhook,
-    pointers,
     store_token,
-    submit,
 )
+from tests.support.posting import INCOMING, basic, bearer, numbers, post, stored
 from tests.support.scripted_smtp import ScriptedSmtp
 from tests.support.served import Served, eventually, served
-
-INCOMING = "/email/incoming"
-_numbers = count()
-
-
-def post(**changes: Any) -> dict[str, Any]:
-    body = {
-        "from_address": "ann@example.org",
-        "to_address": DEFAULT_ADDRESS,
-        "subject": "Re: Question",
-        "body": "Plain text body of the email",
-        "message_id": f"<post-{next(_numbers)}@example.org>",
-    }
-    return {**body, **changes}
-
-
-def bearer(token: str = INCOMING_TOKEN) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-def basic(password: str, user: str = "provider") -> dict[str, str]:
-    return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
 
 
 @pytest.fixture
@@ -56,12 +29,6 @@ def provider(service: Served) -> Iterator[httpx2.Client]:
     """A mail provider: no API key."""
     with service.client(None) as client:
         yield client
-
-
-def stored(admin: httpx2.Client, message_id: str, site: str = "default") -> list[dict[str, Any]]:
-    wanted = {"message_id": message_id, "direction": "in"}
-    items: list[dict[str, Any]] = admin.get(f"/api/sites/{site}/messages", params=wanted).json()["items"]
-    return items
 
 
 # --- taken --------------------------------------------------------------------------------------
@@ -253,7 +220,7 @@ def without_id(**changes: Any) -> dict[str, Any]:
 def test_b3_d2_posts_without_an_id_merge_only_under_one_key(
     provider: httpx2.Client, admin: httpx2.Client
 ) -> None:
-    sender = f"no-id-{next(_numbers)}@example.org"
+    sender = f"no-id-{next(numbers)}@example.org"
     body = without_id(from_address=sender)
     words = [provider.post(INCOMING, json=body, headers=bearer()).json()["status"] for _ in range(2)]
     assert words == ["accepted", "accepted"]
@@ -373,120 +340,3 @@ def test_b3_without_any_token_the_webhook_is_closed(closed: Served) -> None:
         (gone,) = [t["id"] for t in admin.get("/api/secure-tokens").json()["items"]]
         admin.delete(f"/api/secure-tokens/{gone}")
         assert provider.post(INCOMING, json=late, headers=bearer(token)).status_code == 404
-
-
-# --- bad input ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "where"),
-    [
-        ({"from_address": None}, "/from_address"),
-        ({"from_address": 5}, "/from_address"),
-        ({"from_address": ""}, "/from_address"),
-        ({"from_address": "nobody"}, "/from_address"),
-        ({"from_address": "a@b.com, c@d.com"}, "/from_address"),
-        ({"from_address": "ceo@victim.com <x@evil.com>"}, "/from_address"),
-        ({"from_address": "a@b.com\r\nBcc: c@d.com"}, "/from_address"),
-        ({"from_address": "x" * 2000 + "@b.com"}, "/from_address"),
-        ({"body": None}, "/body"),
-        ({"body": {"text": "x"}}, "/body"),
-        ({"subject": ["x"]}, "/subject"),
-        ({"subject": "a\r\nBcc: evil@example.com"}, "/subject"),
-        ({"subject": "a\x00b"}, "/subject"),
-        ({"subject": "a\u2028b"}, "/subject"),
-        ({"subject": "x" * 10_001}, "/subject"),
-        ({"message_id": 7}, "/message_id"),
-        ({"message_id": "<a@b>\r\nX-Evil: 1"}, "/message_id"),
-        ({"message_id": "<" + "x" * 5000 + "@b>"}, "/message_id"),
-        ({"in_reply_to": "<a@b>\nX: y"}, "/in_reply_to"),
-        ({"references": ["<a@b>"]}, "/references"),
-        ({"references": "<a@b>\x0bX"}, "/references"),
-    ],
-)
-def test_b3_bad_fields_are_named_and_nothing_is_stored(
-    provider: httpx2.Client, admin: httpx2.Client, change: dict[str, Any], where: str
-) -> None:
-    marker = f"bad-{next(_numbers)}@example.org"
-    body = post(from_address=marker) | change
-    before = admin.get("/api/sites/default/messages", params={"limit": 1}).json()["items"]
-    answer = provider.post(INCOMING, json=body, headers=bearer())
-    assert answer.status_code == 422
-    assert pointers(answer) == [where]
-    assert admin.get("/api/sites/default/messages", params={"limit": 1}).json()["items"] == before
-
-
-@pytest.mark.parametrize("name", ["from_address", "to_address", "body"])
-def test_b3_missing_fields_are_named(provider: httpx2.Client, name: str) -> None:
-    body = post()
-    del body[name]
-    answer = provider.post(INCOMING, json=body, headers=bearer())
-    assert answer.status_code == 422
-    assert pointers(answer) == [f"/{name}"]
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"body": 1, "body": 2}'])
-def test_b3_what_is_no_json_object_is_refused(provider: httpx2.Client, body: bytes) -> None:
-    as_json = bearer() | {"content-type": "application/json"}
-    assert provider.post(INCOMING, content=body, headers=as_json).status_code == 422
-
-
-def test_b3_other_media_types_are_told_apart(provider: httpx2.Client) -> None:
-    form = provider.post(INCOMING, data=post(), headers=bearer())
-    assert (form.status_code, form.json()["code"]) == (415, "unsupported_media_type")
-    mislabelled = bearer() | {"content-type": "text/plain"}
-    answer = provider.post(INCOMING, content=json.dumps(post()), headers=mislabelled)
-    assert answer.status_code == 202
-
-
-def test_b3_what_was_posted_is_not_logged(provider: httpx2.Client, service: Served) -> None:
-    body = post(
-        from_address="Canary <canary-sender@example.org>", subject="canary-subject", body="canary-body"
-    )
-    assert provider.post(INCOMING, json=body, headers=bearer()).status_code == 202
-    assert provider.post(INCOMING, json=body | {"subject": "canary\x00"}, headers=bearer()).status_code == 422
-    assert "canary" not in service.log_text()
-    assert INCOMING_TOKEN not in service.log_text()
-
-
-# --- by polling and by webhook ----------------------------------------------------------------------
-
-
-def mail(message_id: str, sender: str = "ann@example.org") -> EmailMessage:
-    message = EmailMessage()
-    message["From"], message["To"] = sender, "both@postroom.test"
-    message["Subject"], message["Message-ID"] = "By both ways", message_id
-    message.set_content("The same words.\n")
-    return message
-
-
-@pytest.mark.parametrize("first", ["mailbox", "webhook"])
-def test_b9_the_same_message_by_polling_and_by_webhook_is_one(
-    mail_service: Served, mailboxes: Sandbox, first: str
-) -> None:
-    sender, message_id = f"{first}@example.org", f"<both-{first}@example.org>"
-    body = post(
-        from_address=sender,
-        to_address="both@postroom.test",
-        subject="By both ways",
-        body="The same words.",
-        message_id=message_id,
-    )
-    with mail_service.client() as admin, mail_service.client(None) as provider:
-        if first == "mailbox":
-            submit(mailboxes, mail(message_id, sender))
-            eventually(lambda: stored(admin, message_id))
-            assert provider.post(INCOMING, json=body, headers=bearer()).json()["status"] == "duplicate"
-        else:
-            assert provider.post(INCOMING, json=body, headers=bearer()).json()["status"] == "accepted"
-            submit(mailboxes, mail(message_id, sender))
-            after = f"<after-{first}@example.org>"
-            submit(mailboxes, mail(after, "later@example.org"))
-            eventually(lambda: stored(admin, after))  # the mailbox was read past the first
-        (message,) = stored(admin, message_id)
-        assert message["source"] == first
-        answered = in_state(admin, "default", "answered")
-        eventually(lambda: stored(admin, message_id)[0]["state"] == "answered")
-        assert len([m for m in answered if m["message_id"] == message_id.strip("<>")]) <= 1
-        sent = admin.get("/api/sites/default/submissions", params={"limit": 200}).json()["items"]
-        assert len([s for s in sent if sender in s["recipients"]]) == 1

@@ -3,7 +3,7 @@
 The cluster runs for the test session in a directory of its own, listens on a Unix socket only and never
 syncs. It dies with the test process. Import the fixtures into a `conftest.py`:
 
-    from tests.support.databases import database_url, postgresql  # noqa: F401
+    from tests.support.databases import database_url, postgresql  # noqa: F401 - fixtures
 """
 
 import asyncio

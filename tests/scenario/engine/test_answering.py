@@ -146,7 +146,7 @@ async def test_b5_an_empty_answer_mails_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["/etc/passwd", Path("/etc/passwd")])
 async def test_b8_a_path_is_no_attachment(content: object) -> None:
     with pytest.raises(InvalidInput, match="not a path"):
-        Attachment("passwd", content)  # type: ignore[arg-type]
+        Attachment("passwd", content)  # type: ignore[arg-type]  # - what a caller without types does
 
 
 async def test_the_agent_cannot_also_send_to_the_person_it_answers(tmp_path: Path) -> None:

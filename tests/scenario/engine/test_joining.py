@@ -171,7 +171,7 @@ async def test_d4_the_agent_sees_what_this_sender_sent_or_received(office: Offic
 
 async def test_b6_keys_follow_the_source_rule(office: Office) -> None:
     async def key(**headers: str | None) -> str:
-        taken = await office.arrive(mail(**headers))  # type: ignore[arg-type]
+        taken = await office.arrive(mail(**headers))  # type: ignore[arg-type]  # - of one table with other cases
         thread = await office.service.store.things.thread(taken.message.thread_id)
         assert thread is not None
         return thread.thread_key
