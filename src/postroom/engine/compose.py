@@ -4,21 +4,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from hashlib import sha256
 
 from postroom.core.agent import Answer, Attachment
 from postroom.core.errors import Conflict, TooLarge, invalid
-from postroom.core.model import (
-    Direction,
-    Event,
-    Message,
-    MessageState,
-    Site,
-    Source,
-    Thread,
-    TrustLevel,
-    new_id,
-)
+from postroom.core.model import Event, Message, MessageState, Site, Thread, new_id
 from postroom.core.policy import identity_for, reply_address
 from postroom.core.ports import Blobs, Clock
 from postroom.core.registry import Lists, Things
@@ -34,7 +23,7 @@ from postroom.engine.drafting import (
     subject_line,
     uncomposable,
 )
-from postroom.engine.read import Arrived, read
+from postroom.engine.outgoing import sent_message
 from postroom.mail import thread
 from postroom.mail.address import domain_of
 from postroom.mail.compose import (
@@ -181,20 +170,11 @@ class Composer:
         key = submission_id or new_id("sub", now)
         domain = domain_of(draft.from_.address).encode("idna").decode()
         message_id = thread.make_message_id(self._secret, thread_id, key.removeprefix("sub_"), domain)
-        raw = compose(replace(draft, message_id=message_id))
+        draft = replace(draft, message_id=message_id)
+        raw = compose(draft)
         if len(raw) > MESSAGE_LIMIT:
             raise TooLarge(f"the message has more than {MESSAGE_LIMIT} bytes")
-        arrived = Arrived(Source.OURS, raw, now, len(raw))
-        reading = read(site.id, arrived, (), self._secret, now).message
-        sent = replace(
-            reading,
-            thread_id=thread_id,
-            direction=Direction.OUT,
-            state=MessageState.SENT,
-            trust=TrustLevel.VERIFIED,
-            automatic="",
-            raw=sha256(raw).hexdigest(),
-        )
+        sent = sent_message(site.id, thread_id, draft, raw, self._secret)
         submission = Submission(
             id=key,
             site_id=site.id,
@@ -205,7 +185,7 @@ class Composer:
             sender=_channel(site).email,
             recipients=tuple(Recipient(address) for address in recipients),
             subject=draft.subject,
-            raw=sha256(raw).hexdigest(),
+            raw=sent.raw,
             size=len(raw),
             smtputf8=needs_smtputf8((draft.from_, *draft.to, *draft.cc, *draft.reply_to, *recipients)),
             status=SubmissionStatus.QUEUED,

@@ -134,9 +134,12 @@ def content_key(mail: Mail) -> str:
 
     A message without text is told by its attachments, else any two of them would look the same.
     """
-    words = " ".join(mail.text.split())
-    files = () if words else tuple(file.sha256 for file in mail.attachments)
-    return sha256(_joined((words, *files))).hexdigest()
+    return text_key(mail.text, () if mail.text.strip() else tuple(file.sha256 for file in mail.attachments))
+
+
+def text_key(text: str, files: Sequence[str] = ()) -> str:
+    """`content_key` of this text, with the digests of the files when it is empty."""
+    return sha256(_joined((" ".join(text.split()), *files))).hexdigest()
 
 
 def identity_key(mail: Mail) -> str:
