@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postroom.mail import charset, flowed, html, invisible, transfer, uuencode
-from postroom.mail.charset_labels import codec_of
+from postroom.mail.charset.labels import codec_of
 from postroom.mail.structure import Part
 from postroom.mail.uuencode import EmbeddedFile
 

@@ -3,8 +3,8 @@
 import binascii
 import re
 
-from postroom.mail import charset_guess
-from postroom.mail.charset_labels import codec_of
+from postroom.mail.charset import guess as charset_guess
+from postroom.mail.charset.labels import codec_of
 
 _SINGLE_BYTE_WEST = frozenset({"us-ascii", "cp1252"})
 _ESCAPE_TO_JAPANESE = re.compile(rb"\x1b\$[@B]|\x1b\([JI]")

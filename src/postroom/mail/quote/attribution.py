@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from postroom.mail import quote_words as words
-from postroom.mail.quote_lines import QUOTED, Lines
+from postroom.mail.quote import words
+from postroom.mail.quote.lines import QUOTED, Lines
 
 DATE = re.compile(r"(?<![0-9a-z])\d{4}(?![0-9a-z])|(?<!\d)\d{1,4}[./-] ?\d{1,2}[./-] ?\d{1,4}(?!\d)")
 TIME = re.compile(r"(?<!\d)\d{1,2}[:.h]\d{2}(?!\d)|\d{1,2} ?[ap]\.?m\b|\d{1,2}[时時시]")

@@ -1,18 +1,18 @@
 """The new text of a mail apart from what it quotes and from its signature.
 
-The body is judged as lines (`quote_lines`), which openings (`quote_openings`) cut into spans
-(`quote_spans`). HTML is read as the same kind of lines (`quote_html`), so that one set of rules serves both.
+The body is judged as lines (`quote.lines`), which openings (`quote.openings`) cut into spans
+(`quote.spans`). HTML is read as the same kind of lines (`quote.html`), so that one set of rules serves both.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from postroom.mail import quote_html
 from postroom.mail.html import to_text
-from postroom.mail.quote_lines import Lines, from_text
-from postroom.mail.quote_signature import tail_of
-from postroom.mail.quote_spans import Span, new_spans, spans_of
+from postroom.mail.quote import html as quote_html
+from postroom.mail.quote.lines import Lines, from_text
+from postroom.mail.quote.signature import tail_of
+from postroom.mail.quote.spans import Span, new_spans, spans_of
 
 _WORD = re.compile(r"[^\W_]+")
 _LINK_TARGET = re.compile(r"\]\([^()\s]{0,500}\)|<(?:https?|mailto):[^<>\s]{0,500}>|https?://\S{1,500}")

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import html_to_markdown
 
-from postroom.mail import html_shown, html_tokens, invisible
+from postroom.mail import invisible
+from postroom.mail.html import shown as html_shown
+from postroom.mail.html import tokens as html_tokens
 
 _LONGEST = 5_000_000
 _MOST_TAGS = 200_000

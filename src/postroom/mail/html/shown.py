@@ -4,9 +4,12 @@ import re
 from dataclasses import dataclass, field
 from html import escape, unescape
 
-from postroom.mail import html_tables, html_tokens, html_visibility, invisible
-from postroom.mail.html_tokens import Token
-from postroom.mail.html_visibility import Look, Styles
+from postroom.mail import invisible
+from postroom.mail.html import tables as html_tables
+from postroom.mail.html import tokens as html_tokens
+from postroom.mail.html import visibility as html_visibility
+from postroom.mail.html.tokens import Token
+from postroom.mail.html.visibility import Look, Styles
 
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "wbr"}

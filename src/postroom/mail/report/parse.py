@@ -1,20 +1,20 @@
 """Reports about mail we sent: of delivery, complaints, and what became of it at the reader's.
 
 RFC 3464 in the multipart of RFC 6522, RFC 5965 (ARF), RFC 8098 (MDN), read tolerantly; reports that
-follow none of them are read by `report_plain`. Anyone can forge a report: match what it says with what was
+follow none of them are read by `report.plain`. Anyone can forge a report: match what it says with what was
 sent before believing it.
 """
 
 from dataclasses import replace
 
 from postroom.mail import charset
-from postroom.mail import report_fields as fields
 from postroom.mail.automatic import classify
 from postroom.mail.message import Mail
-from postroom.mail.report_model import Report, ReportedRecipient
-from postroom.mail.report_plain import plain_recipients
-from postroom.mail.report_returned import returned_message_id, returned_recipients
-from postroom.mail.report_status import is_temporary, status_in
+from postroom.mail.report import fields
+from postroom.mail.report.model import Report, ReportedRecipient
+from postroom.mail.report.plain import plain_recipients
+from postroom.mail.report.returned import returned_message_id, returned_recipients
+from postroom.mail.report.status import is_temporary, status_in
 
 __all__ = ["Report", "ReportedRecipient", "parse_report"]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from postroom.mail import charset
 from postroom.mail.message import Mail
-from postroom.mail.report_model import ReportedRecipient
-from postroom.mail.report_returned import recipients_of, split_report
-from postroom.mail.report_status import is_temporary, status_of_text
+from postroom.mail.report.model import ReportedRecipient
+from postroom.mail.report.returned import recipients_of, split_report
+from postroom.mail.report.status import is_temporary, status_of_text
 
 _LOOKED_AT = 100_000
 _SAID_LENGTH = 8_000

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from postroom.mail.quote_attribution import Opening
-from postroom.mail.quote_lines import INDENTED, OWN, QUOTED, Lines
-from postroom.mail.quote_openings import may_open, opening_at
+from postroom.mail.quote.attribution import Opening
+from postroom.mail.quote.lines import INDENTED, OWN, QUOTED, Lines
+from postroom.mail.quote.openings import may_open, opening_at
 
 _MOST_LOOKS = 4_000
 _MOST_SPANS = 4_000

@@ -1,6 +1,6 @@
 """How mail programs say "on … wrote", "From:" and "Original Message", language by language.
 
-The forms are data, in lower case; the rules that use them are in `quote_openings`. Spaces stand for any
+The forms are data, in lower case; the rules that use them are in `quote.openings`. Spaces stand for any
 white space, because lines are tidied before they are compared.
 """
 

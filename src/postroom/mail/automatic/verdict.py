@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from postroom.mail import automatic_fields as fields
-from postroom.mail import automatic_senders as senders
-from postroom.mail import automatic_words as words
+from postroom.mail.automatic import fields, senders, words
 from postroom.mail.message import Mail
 
 Kind = Literal["report", "complaint", "disposition", "vacation", "list", "bulk", "no_reply", "automatic"]

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from postroom.mail import quote_signature_words as words
-from postroom.mail.quote_lines import Lines
+from postroom.mail.quote import signature_words as words
+from postroom.mail.quote.lines import Lines
 
 _TAIL = 24
 _LIST_FOOTER = 14

@@ -1,11 +1,11 @@
 """How phones, mail programs, people and mailing lists end a mail, language by language.
 
-Data for `quote_signature`, in the same shape as `quote_words`.
+Data for `quote.signature`, in the same shape as `quote.words`.
 """
 
 import re
 
-from postroom.mail.quote_words import any_of, words
+from postroom.mail.quote.words import any_of, words
 
 # "Sent from my": any device may follow, because nobody writes it of anything else.
 _SENT_FROM_MY = words(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from postroom.mail.html_tokens import Token
+from postroom.mail.html.tokens import Token
 
 _LONGEST_CELL = 300
 _MOST_TABLES = 2_000

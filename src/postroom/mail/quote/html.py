@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import unescape
 
-from postroom.mail.quote_lines import INDENTED, OWN, QUOTED, Lines
-from postroom.mail.quote_words import words
+from postroom.mail.quote.lines import INDENTED, OWN, QUOTED, Lines
+from postroom.mail.quote.words import words
 
 _TAG = re.compile(r"<(?:(!--)|(/?)([a-zA-Z][a-zA-Z0-9:]*+)((?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+'|[\"'])*+)>)")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}

@@ -7,9 +7,9 @@ that grows with its length.
 import re
 from collections.abc import Callable
 
-from postroom.mail import quote_words as words
-from postroom.mail.quote_attribution import ADDRESS, DATE, TIME, Opening, attribution
-from postroom.mail.quote_lines import OWN, QUOTED, Lines
+from postroom.mail.quote import words
+from postroom.mail.quote.attribution import ADDRESS, DATE, TIME, Opening, attribution
+from postroom.mail.quote.lines import OWN, QUOTED, Lines
 
 _HEADER_LINES = 16
 _LONGEST_SEPARATOR = 120
