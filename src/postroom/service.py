@@ -1,6 +1,7 @@
 """The one place where things are built: from settings to a running service."""
 
 import os
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,7 +31,9 @@ from postroom.core.ports import (
     Steps,
     Vault,
 )
-from postroom.core.store import Store
+from postroom.core.shares import Holding, NoFence
+from postroom.core.shares import Worker as SharingWorker
+from postroom.core.store import HeldStore, Store
 from postroom.datadir import database_url, held_data_directory, key_ring, make_data_directory
 from postroom.engine.accounts import Accounts, Logins
 from postroom.engine.answer import Answerer, AnswerParts
@@ -40,7 +43,9 @@ from postroom.engine.incoming import Incoming
 from postroom.engine.ingest import Ingest
 from postroom.engine.mailcare import Mailcare
 from postroom.engine.notify import Notifier
+from postroom.engine.retention import Retention
 from postroom.engine.send import Mailer
+from postroom.engine.shares import AllAccounts, SharedAccounts
 from postroom.engine.submit import Submitter
 from postroom.engine.sync import Sync
 from postroom.engine.watch import Watchers, WatchParts
@@ -73,6 +78,7 @@ class Service:
     incoming: Incoming
     watchers: Watchers
     worker: Worker
+    retention: Retention
     signing_secret: bytes = field(repr=False)
     made_key_file: Path | None = None
 
@@ -133,7 +139,8 @@ async def _introduce(service: Service) -> None:
 
 
 def _this_process() -> str:
-    return f"{os.uname().nodename}:{os.getpid()}"
+    """A name that no other process has, also not after a restart, when containers give the same again."""
+    return f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +208,7 @@ def _outside(
     owner: str,
 ) -> _Outside:
     try:
-        blobs = open_blobs(settings.blobs_url or "", settings.data_dir)
+        blobs = open_blobs(settings.blobs_url or "", settings.data_dir, clock)
     except ValueError as exc:
         raise wrong("POSTROOM_BLOBS_URL", str(exc)) from exc
     hosts = PublicHosts(settings.allow_hosts)
@@ -258,7 +265,6 @@ def _answerer(outside: _Outside, sending: _Sending) -> Answerer:
     store = outside.store
     parts = AnswerParts(
         answering=store.answering,
-        sites=store.sites,
         things=store.things,
         agents=outside.agents,
         composer=sending.composer,
@@ -287,19 +293,36 @@ def _accounts(outside: _Outside) -> Accounts:
 
 
 def _watchers(outside: _Outside, sending: _Sending, ingest: Ingest) -> Watchers:
-    store, clock, steps = outside.store, outside.clock, outside.steps
-    parts = WatchParts(
-        sites=store.sites,
-        accounts=store.accounts,
+    store, clock = outside.store, outside.clock
+
+    def alone(holding: Holding) -> WatchParts:
+        del holding
+        return everybodys
+
+    def among_others(holding: Holding) -> WatchParts:
+        return _watch_parts(outside, sending, ingest, store.held(holding))
+
+    if outside.settings.embedded:
+        unheld = HeldStore(store.accounts, store.intake, store.aftercare, store.desk, NoFence())
+        everybodys = _watch_parts(outside, sending, ingest, unheld)
+        return Watchers(alone, AllAccounts(store.sites, clock))
+    worker = SharingWorker(outside.owner, os.uname().nodename, "serve", clock.now())
+    return Watchers(among_others, SharedAccounts(store.shares, worker, clock))
+
+
+def _watch_parts(outside: _Outside, sending: _Sending, ingest: Ingest, held: HeldStore) -> WatchParts:
+    clock, steps = outside.clock, outside.steps
+    return WatchParts(
+        sites=outside.store.sites,
+        accounts=held.accounts,
         logins=sending.logins,
         access=outside.access,
-        sync=Sync(store.intake, ingest, store.desk, clock, steps),
-        care=Mailcare(store.aftercare, store.intake, outside.blobs, clock, steps),
+        sync=Sync(held.intake, ingest.writing(held.intake), held.desk, clock, steps),
+        care=Mailcare(held.aftercare, held.intake, held.fence, outside.blobs, clock, steps),
         notifier=sending.notifier,
         clock=clock,
         poll_seconds=outside.settings.poll_seconds,
     )
-    return Watchers(parts)
 
 
 def _service(outside: _Outside, made_key_file: Path | None) -> Service:
@@ -309,6 +332,7 @@ def _service(outside: _Outside, made_key_file: Path | None) -> Service:
     ingest = Ingest(store.intake, outside.blobs, bells, clock, outside.steps, outside.secret)
     watchers = _watchers(outside, sending, ingest)
     idempotent = Idempotent(store.idempotency, clock)
+    retention = Retention(store.sites, store.upkeep, outside.blobs, clock, outside.steps)
     return Service(
         settings=outside.settings,
         store=store,
@@ -325,7 +349,10 @@ def _service(outside: _Outside, made_key_file: Path | None) -> Service:
         ingest=ingest,
         incoming=Incoming(store.sites, store.things, ingest, clock),
         watchers=watchers,
-        worker=Worker(store.answering, store.outbox, answerer, sending.submitter, watchers, bells, clock),
+        worker=Worker(
+            store.answering, store.outbox, answerer, sending.submitter, watchers, bells, clock, retention
+        ),
+        retention=retention,
         signing_secret=outside.secret,
         made_key_file=made_key_file,
     )

@@ -83,9 +83,9 @@ async def test_d9_a_report_settles_an_unknown_submission(
 
 
 async def test_d9_a_copy_in_sent_settles_an_unknown_submission(acme: Store) -> None:
-    after = await _after(acme, _unknown(aftercare="done"), _said("accepted"))
+    after = await _after(acme, _unknown(aftercare="not_in_sent"), _said("accepted"))
     assert [r.status for r in after.recipients] == [R.ACCEPTED, R.ACCEPTED]
-    assert (after.status, after.aftercare) == (S.SENT, "done")
+    assert (after.status, after.aftercare) == (S.SENT, "due")
 
 
 @pytest.mark.parametrize("status", [S.QUEUED, S.SENT])

@@ -4,21 +4,26 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
+from postroom.core.clock import SystemClock
 from postroom.core.errors import Move, NotFound, PostroomError
-from postroom.core.ports import Blobs
+from postroom.core.ports import Blobs, Clock
 
 T = TypeVar("T")
 
 _HEX = frozenset("0123456789abcdef")
 _ABANDONED_AFTER = 24 * 3600.0
 _WRITERS = 4
+_ASIDE = "aside-"
 
 
 class BlobDamaged(PostroomError):
@@ -40,13 +45,14 @@ class FileBlobs:
     under a digest. Writes run on a few threads: calling `put` many times at once is the way to batch.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._root = root
         self._incoming = root / "tmp"
         self._threads = ThreadPoolExecutor(_WRITERS, thread_name_prefix="blobs")
         self._durable: set[Path] = set()
         self._lay_out()
-        self._remove_abandoned()
+        self._clear_incoming()
 
     async def put(self, data: bytes) -> str:
         """Store durably and give the digest; equal bytes are stored once."""
@@ -59,6 +65,17 @@ class FileBlobs:
     async def delete(self, digest: str) -> None:
         """Remove; nothing happens when it is gone already."""
         await self._run(lambda: self._path(digest).unlink(missing_ok=True) if is_digest(digest) else None)
+
+    async def older(self, than: datetime) -> AsyncIterator[tuple[str, ...]]:
+        """`Blobs.older`: a batch is one of the 256 upper folders."""
+        for first in range(256):
+            found = await self._run(partial(self._older, self._root / f"{first:02x}", than.timestamp()))
+            if found:
+                yield found
+
+    async def discard(self, digest: str, put_before: datetime) -> bool:
+        """`Blobs.discard`."""
+        return await self._run(lambda: not is_digest(digest) or self._discard(digest, put_before.timestamp()))
 
     async def close(self) -> None:
         """Wait for what is being written and end the threads."""
@@ -74,11 +91,49 @@ class FileBlobs:
         digest = sha256(data).hexdigest()
         path = self._path(digest)
         self._make_folder(path.parent)
-        if not _holds(path, len(data)):
-            self._write(data).rename(path)
+        if not (_holds(path, len(data)) and self._touch(path)):
+            draft = self._write(data)
+            self._touch(draft)
+            draft.rename(path)
         # Also when it was there already: another task may have renamed it and not synced the folder yet.
         _sync_folder(path.parent)
         return digest
+
+    def _touch(self, path: Path) -> bool:
+        """Note that it is put now; whether it is still there. `discard` looks at this last."""
+        now = self._clock.now().timestamp()
+        try:
+            os.utime(path, (now, now))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _older(self, folder: Path, than: float) -> tuple[str, ...]:
+        found: list[str] = []
+        for lower in _entries(folder):
+            found += [entry.name for entry in _entries(lower.path) if _put_at(entry, than) < than]
+        return tuple(name for name in found if is_digest(name))
+
+    def _discard(self, digest: str, put_before: float) -> bool:
+        """Move it aside, look when it was put, and put it back if that was lately: whoever puts it at this
+        very moment either touches it before it is moved, which is seen, or finds it gone and writes it."""
+        path, aside = self._path(digest), self._incoming / f"{_ASIDE}{digest}"
+        try:
+            if path.stat().st_mtime >= put_before:
+                return False
+            path.rename(aside)
+        except FileNotFoundError:
+            return True
+        if aside.stat().st_mtime >= put_before:
+            self._put_back(aside)
+            return False
+        aside.unlink()
+        return True
+
+    def _put_back(self, aside: Path) -> None:
+        path = self._path(aside.name.removeprefix(_ASIDE))
+        aside.rename(path)
+        _sync_folder(path.parent)
 
     def _write(self, data: bytes) -> Path:
         handle, name = tempfile.mkstemp(dir=self._incoming)
@@ -112,12 +167,16 @@ class FileBlobs:
         _sync_folder(folder.parent)
         self._durable.add(folder)
 
-    def _remove_abandoned(self) -> None:
-        """What a crash left half written. Young files may belong to a process that is writing now."""
+    def _clear_incoming(self) -> None:
+        """What a crash left: half written (young files may belong to a process that is writing now), or
+        moved aside and not looked at."""
         horizon = time.time() - _ABANDONED_AFTER
         for path in self._incoming.iterdir():
-            if path.stat().st_mtime < horizon:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process is faster
+                if path.name.startswith(_ASIDE):
+                    self._put_back(path)
+                elif path.stat().st_mtime < horizon:
+                    path.unlink()
 
 
 def is_digest(text: str) -> bool:
@@ -137,11 +196,11 @@ def no_such_blob() -> NotFound:
     return NotFound("no such bytes are stored")
 
 
-def open_blobs(url: str, data_dir: Path) -> Blobs:
+def open_blobs(url: str, data_dir: Path, clock: Clock | None = None) -> Blobs:
     """The blob store at `url`: empty means `blobs` in `data_dir`, `file:///path` a directory, anything else
     (`s3://bucket/prefix`, …) is for obstore. Raises `ValueError` that says what is wrong with the URL."""
     if not url:
-        return FileBlobs(data_dir / "blobs")
+        return FileBlobs(data_dir / "blobs", clock)
     parts = urlsplit(url)
     if parts.scheme != "file":
         from postroom.adapters.object_blobs import open_object_blobs
@@ -149,7 +208,22 @@ def open_blobs(url: str, data_dir: Path) -> Blobs:
         return open_object_blobs(url)
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
         raise ValueError("must be file:/// and an absolute path (three slashes)")
-    return FileBlobs(Path(unquote(parts.path)))
+    return FileBlobs(Path(unquote(parts.path)), clock)
+
+
+def _entries(folder: str | Path) -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _put_at(entry: "os.DirEntry[str]", otherwise: float) -> float:
+    try:
+        return entry.stat().st_mtime
+    except FileNotFoundError:
+        return otherwise
 
 
 def _holds(path: Path, size: int) -> bool:

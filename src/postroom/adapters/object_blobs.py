@@ -1,6 +1,8 @@
 """Exact bytes by digest in an object store (S3, GCS, Azure …), through obstore (extra `s3`)."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -11,6 +13,7 @@ from postroom.core.errors import PostroomError
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+_LISTED = 500
 _SCHEMES = frozenset({"s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "memory"})
 
 
@@ -65,6 +68,37 @@ class ObjectBlobs:
             return
         except obstore.exceptions.BaseError as exc:
             raise _unavailable() from exc
+
+    async def older(self, than: datetime) -> AsyncIterator[tuple[str, ...]]:
+        """`Blobs.older`, by the store's own clock."""
+        import obstore
+
+        try:
+            async for listed in obstore.list(self._store, chunk_size=_LISTED):
+                names = (item["path"].rpartition("/")[2] for item in listed if item["last_modified"] < than)
+                found = tuple(name for name in names if is_digest(name))
+                if found:
+                    yield found
+        except obstore.exceptions.BaseError as exc:
+            raise _unavailable() from exc
+
+    async def discard(self, digest: str, put_before: datetime) -> bool:
+        """`Blobs.discard`. Between the look and the removal lies one round trip, in which nobody must put
+        the same bytes: `put_before` is to be so long ago that nobody does."""
+        import obstore
+
+        if not is_digest(digest):
+            return True
+        try:
+            known = await obstore.head_async(self._store, _name(digest))
+            if known["last_modified"] >= put_before:
+                return False
+            await obstore.delete_async(self._store, _name(digest))
+        except FileNotFoundError:
+            return True
+        except obstore.exceptions.BaseError as exc:
+            raise _unavailable() from exc
+        return True
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -87,7 +87,7 @@ def _outcome(submission: Submission) -> tuple[int, str]:
             return 201, "sent"
         case SubmissionStatus.REJECTED | SubmissionStatus.FAILED:
             return 502, "rejected"
-        case SubmissionStatus.UNKNOWN:
+        case SubmissionStatus.UNKNOWN | SubmissionStatus.CLOSED:
             return 202, "unknown"
         case _:
             return 202, "queued"

@@ -30,7 +30,8 @@ class Site:
 
     `document` is what was set, `settings` the same with defaults. `environment`: set by the operator's
     environment, read-only for REST. `account_since`: when the present account (address, servers, user) was
-    configured; None without one. `version` grows with each change.
+    configured; None without one. `version` grows with each change. `forgotten_before`: mail that the
+    server received before this moment was handled and may have been deleted since (retention).
     """
 
     id: str
@@ -41,6 +42,7 @@ class Site:
     account_since: datetime | None
     created_at: datetime
     updated_at: datetime
+    forgotten_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

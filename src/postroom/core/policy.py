@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from postroom.core.model import Direction, Message, MessageState, Source, TrustLevel
+from postroom.core.model import Direction, Message, MessageState, Site, Source, TrustLevel
 from postroom.core.settings import Caps, EmailChannel, SiteSettings
 from postroom.core.store import AnswerCounts, Cited
 from postroom.mail.address import domain_of, normalise
@@ -199,6 +199,15 @@ def _stranger(arrival: Arrival, settings: SiteSettings, now: datetime) -> Verdic
     if arrival.oversize:
         return Verdict(MessageState.HELD, "oversize")
     return None
+
+
+def past_retention(received_at: datetime, site: Site, now: datetime) -> bool:
+    """Whether the site would have forgotten a mail of that age: it may have been handled, and nothing would
+    be left to tell."""
+    days = site.settings.retention.days
+    if days is not None and received_at < now - timedelta(days=days):
+        return True
+    return site.forgotten_before is not None and received_at < site.forgotten_before
 
 
 def stale(received_at: datetime, settings: SiteSettings, now: datetime) -> bool:

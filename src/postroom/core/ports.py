@@ -75,6 +75,14 @@ class Blobs(Protocol):
         """Remove; nothing happens when it is gone already."""
         ...
 
+    def older(self, than: datetime) -> AsyncIterator[tuple[str, ...]]:
+        """Digests, in batches, of what was put last before this moment."""
+        ...
+
+    async def discard(self, digest: str, put_before: datetime) -> bool:
+        """Remove it unless it was put (again) since this moment; whether it is gone."""
+        ...
+
 
 class Vault(Protocol):
     """Seals secrets: AES-256-GCM envelope, a data key each, a ring of key-encryption keys."""

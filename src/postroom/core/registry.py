@@ -1,8 +1,8 @@
 """Ports of storage: sites, secrets, keys, accounts, and what people and programs read and change by hand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from postroom.core.model import (
@@ -181,6 +181,19 @@ class Desk(Protocol):
         was one."""
         ...
 
+    async def drop(self, message_id: str, event: Event) -> bool:
+        """End a held or failed message without an answer (reason `dropped`); whether it was one."""
+        ...
+
+    async def resend(self, submission_id: str, now: datetime, event: Event) -> bool:
+        """Queue the same bytes under the same Message-ID again, for those recipients of an `unknown` or
+        failed submission whom a server neither took nor refused for good; whether there were any."""
+        ...
+
+    async def close(self, submission_id: str, now: datetime, event: Event) -> bool:
+        """Let an `unknown` or failed submission rest as `closed`; whether it was one."""
+        ...
+
     async def release(self, owner: str) -> None:
         """Give back every claim of this owner. For a process that knows itself to be the only one of that
         name and has just started: what it held before died with it."""
@@ -188,6 +201,55 @@ class Desk(Protocol):
 
     async def note(self, events: Sequence[Event]) -> None:
         """Store events."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What one batch of forgetting came to: how many rows went, the digests that no message refers to any
+    more, and where the next batch begins; None when there is nothing more to forget."""
+
+    rows: int
+    blobs: tuple[str, ...]
+    next: int | None
+
+
+class Upkeep(Protocol):
+    """What keeps storage small. Everything may be interrupted anywhere and begun again."""
+
+    async def turn(self, name: str, now: datetime, every: timedelta) -> bool:
+        """Whether this work of that name is for the caller now: true for one caller in each span `every`."""
+        ...
+
+    async def forget(self, site_id: str, before: datetime, place: int) -> Forgotten:
+        """Delete a batch of what the site has finished and is older; begin with `place` 0.
+
+        What is due, on its way or of unknown outcome stays, with the messages it is about.
+        """
+        ...
+
+    async def unreferred(self, digests: Collection[str]) -> tuple[str, ...]:
+        """Those of the digests that no message refers to."""
+        ...
+
+
+class Archive(Protocol):
+    """Everything of a site in pages, oldest first."""
+
+    async def threads(self, site_id: str, cursor: str | None, limit: int) -> Page[Thread]:
+        """Conversations, by last activity."""
+        ...
+
+    async def messages(self, site_id: str, cursor: str | None, limit: int) -> Page[Message]:
+        """Messages, by arrival."""
+        ...
+
+    async def submissions(self, site_id: str, cursor: str | None, limit: int) -> Page[Submission]:
+        """Submissions, by the time they were asked for."""
+        ...
+
+    async def events(self, site_id: str, cursor: str | None, limit: int) -> Page[Event]:
+        """Events."""
         ...
 
 

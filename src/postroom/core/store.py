@@ -4,14 +4,36 @@ Every write after a claim compares the claim's token and raises `LeaseLost` when
 having written nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from postroom.core.model import Claim, Cursor, Event, Message, MessageState, Place, Thread, TurnRecord
-from postroom.core.registry import Accounts, Desk, Idempotency, Keys, Lists, Sites, Things, Tokens
+from postroom.core.model import (
+    Claim,
+    Cursor,
+    Event,
+    Message,
+    MessageState,
+    Place,
+    Site,
+    Thread,
+    TurnRecord,
+)
+from postroom.core.registry import (
+    Accounts,
+    Archive,
+    Desk,
+    Idempotency,
+    Keys,
+    Lists,
+    Sites,
+    Things,
+    Tokens,
+    Upkeep,
+)
+from postroom.core.shares import Fence, Holding, Shares
 from postroom.core.submission import Submission
 
 
@@ -59,7 +81,21 @@ class IntakeTransaction(Protocol):
 
     async def answered_elsewhere(self, message_ids: Sequence[str], event: Event) -> Sequence[str]:
         """Messages with these Message-IDs that are still due (and not being answered) become `no_answer`,
-        `answered_elsewhere`; gives their ids."""
+        `answered_elsewhere`; gives their ids. The Message-IDs are remembered for `replied`."""
+        ...
+
+    async def replied(self, message_ids: Sequence[str]) -> frozenset[str]:
+        """Those of the Message-IDs that mail found in Sent answers (as told to `answered_elsewhere`)."""
+        ...
+
+    async def settle_unknown(self, message_ids: Sequence[str], event: Event) -> Sequence[str]:
+        """Submissions with these Message-IDs whose outcome is `unknown` were accepted: somebody has them;
+        gives their ids."""
+        ...
+
+    async def twin(self, sent: Message) -> str | None:
+        """The Message-ID of a submission of `unknown` outcome whose mail this copy is, though a server gave
+        it another Message-ID."""
         ...
 
     async def report(self, message_id: str, statuses: Sequence[ReportedStatus], event: Event) -> str | None:
@@ -89,15 +125,6 @@ class Intake(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerWork:
-    """A claimed thread: its oldest due message."""
-
-    claim: Claim
-    thread: Thread
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
 class AnswerCounts:
     """How many answers went out lately, and whether this correspondent was ever answered before."""
 
@@ -109,11 +136,40 @@ class AnswerCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerWork:
+    """A claimed thread: its oldest due message, and what answering it has to know, as of the claim.
+
+    `conversation`: all messages of the thread, oldest first. `counts` is None where the site has lifted
+    every cap, or the message has no sender.
+    """
+
+    claim: Claim
+    thread: Thread
+    message: Message
+    site: Site
+    conversation: tuple[Message, ...]
+    counts: AnswerCounts | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionWork:
+    """A claimed submission."""
+
+    claim: Claim
+    submission: Submission
+
+    @classmethod
+    def at_birth(cls, submission: Submission, owner: str, until: datetime) -> "SubmissionWork":
+        """A submission that is to be stored as claimed: whoever writes it sends it, without claiming first."""
+        return cls(Claim(submission.id, submission.site_id, owner, 1, until), submission)
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """How a claimed message ends, or when it is due again. Written in one transaction.
 
-    With `submission` and `sent` (the outgoing message) they are stored too; `pause` pauses the thread with
-    that reason; `turn` replaces the turn's record.
+    With `submission` and `sent` (the outgoing message) they are stored too, the submission under the claim
+    `sending` when there is one; `pause` pauses the thread with that reason; `turn` replaces the turn's record.
     """
 
     state: MessageState
@@ -121,10 +177,20 @@ class Settlement:
     due_at: datetime | None = None
     attempts: int = 0
     submission: Submission | None = None
+    sending: Claim | None = None
     sent: Message | None = None
     turn: TurnRecord | None = None
     pause: str = ""
     events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was seen as a message was settled: whether another one of its thread is DUE (one that comes later
+    rings for itself), and how often its site has changed by now."""
+
+    another_due: bool
+    site_version: int
 
 
 class Answering(Protocol):
@@ -160,24 +226,24 @@ class Answering(Protocol):
         """Record that the agent is asked now, and count the attempt."""
         ...
 
-    async def settle(self, claim: Claim, settlement: Settlement) -> None:
+    async def settle(self, claim: Claim, settlement: Settlement) -> Settled:
         """Write the end of it and give the thread back."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class SubmissionWork:
-    """A claimed submission."""
-
-    claim: Claim
-    submission: Submission
 
 
 class Outbox(Protocol):
     """Submissions and their claims."""
 
-    async def add(self, submission: Submission, sent: Message, thread: Thread | None, event: Event) -> bool:
-        """Store a submission with its outgoing message (and the thread it begins).
+    async def add(
+        self,
+        submission: Submission,
+        sent: Message,
+        thread: Thread | None,
+        event: Event,
+        sending: Claim | None = None,
+    ) -> bool:
+        """Store a submission with its outgoing message (and the thread it begins), under the claim `sending`
+        when there is one.
 
         False, and nothing written, when a submission with this id exists.
         """
@@ -231,6 +297,18 @@ class Aftercare(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class HeldStore:
+    """Where the watcher of an account writes. Every write raises `LeaseLost`, having written nothing, once
+    the account is held by another."""
+
+    accounts: Accounts
+    intake: Intake
+    aftercare: Aftercare
+    desk: Desk
+    fence: Fence
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """All of storage, handed to the engine as one value."""
 
@@ -246,3 +324,7 @@ class Store:
     things: Things
     desk: Desk
     idempotency: Idempotency
+    upkeep: Upkeep
+    archive: Archive
+    shares: Shares
+    held: Callable[[Holding], HeldStore]

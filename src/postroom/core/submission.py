@@ -14,7 +14,7 @@ class SubmissionKind(StrEnum):
 
 
 class SubmissionStatus(StrEnum):
-    """What we know of a submission as a whole."""
+    """What we know of a submission as a whole; `closed`: a person let one rest whose outcome stays open."""
 
     QUEUED = "queued"
     TRANSMITTING = "transmitting"
@@ -24,6 +24,7 @@ class SubmissionStatus(StrEnum):
     UNKNOWN = "unknown"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    CLOSED = "closed"
 
 
 class RecipientStatus(StrEnum):

@@ -7,11 +7,13 @@ message that is known gets no second row.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
+from postroom.core.errors import LeaseLost
 from postroom.core.model import (
     ASKED_FOR,
     Bell,
@@ -47,6 +49,10 @@ LARGE_AT_ONCE = 2
 TRIES = 3
 REMEMBERED = 10_000
 NOT_STORABLE = "not_storable"
+REPLY_TAKES = timedelta(seconds=5)
+"""What is younger was not answered by anybody yet: fresh mail is not held against Sent."""
+
+ANSWERED_ELSEWHERE = Verdict(MessageState.NO_ANSWER, "answered_elsewhere")
 DATABASE_UNAVAILABLE = "database_unavailable"
 
 
@@ -64,7 +70,7 @@ class Ingest:
     def __init__(
         self, intake: Intake, blobs: Blobs, bells: Bells, clock: Clock, steps: Steps, secret: bytes
     ) -> None:
-        self._intake = intake
+        self.intake = intake
         self._blobs = blobs
         self._bells = bells
         self._clock = clock
@@ -72,6 +78,12 @@ class Ingest:
         self._secret = secret
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._strikes: OrderedDict[tuple[str, Place], int] = OrderedDict()
+
+    def writing(self, intake: Intake) -> "Ingest":
+        """The same for the watcher of one account, which writes there."""
+        twin = copy(self)
+        twin.intake = intake
+        return twin
 
     async def take(
         self, site: Site, arrivals: Sequence[Arrived], cursor: Cursor | None = None
@@ -95,8 +107,9 @@ class Ingest:
     async def _store(
         self, site: Site, readings: Sequence[Reading], cursor: Cursor | None
     ) -> tuple[Taken, ...]:
-        async with self._intake.transaction(site.id) as tx:
-            batch = _Batch(tx, site, self._secret, self._clock.now())
+        async with self.intake.transaction(site.id) as tx:
+            now = self._clock.now()
+            batch = _Batch(tx, site, self._secret, now, await _replied(tx, readings, now))
             taken = [await batch.take(reading) for reading in readings]
             if cursor is not None:
                 await tx.move_cursor(cursor)
@@ -167,7 +180,14 @@ class Ingest:
 
 def _passing(error: Exception) -> bool:
     """Whether nothing at all can be stored now, so that no message is to blame."""
-    return isinstance(error, OSError) or getattr(error, "code", "") == DATABASE_UNAVAILABLE
+    return isinstance(error, OSError | LeaseLost) or getattr(error, "code", "") == DATABASE_UNAVAILABLE
+
+
+async def _replied(tx: IntakeTransaction, readings: Sequence[Reading], now: datetime) -> Collection[str]:
+    """Message-IDs among these to which a reply lies in Sent already; nobody answers what is just coming."""
+    messages = (reading.message for reading in readings if reading.message.direction is Direction.IN)
+    older = [m.message_id for m in messages if m.message_id and now - m.received_at >= REPLY_TAKES]
+    return await tx.replied(older) if older else ()
 
 
 def _authserv_ids(site: Site) -> Collection[str]:
@@ -184,8 +204,16 @@ def _with_raw(reading: Reading, digest: str) -> Reading:
 class _Batch:
     """The decisions of one transaction."""
 
-    def __init__(self, tx: IntakeTransaction, site: Site, secret: bytes, now: datetime) -> None:
+    def __init__(
+        self,
+        tx: IntakeTransaction,
+        site: Site,
+        secret: bytes,
+        now: datetime,
+        replied: Collection[str],
+    ) -> None:
         self._tx = tx
+        self._replied = replied
         self._site = site
         self._secret = secret
         self._now = now
@@ -244,6 +272,8 @@ class _Batch:
         if message.direction is Direction.OUT:
             return message
         verdict = self._verdict(reading, message, ours)
+        if message.message_id in self._replied and verdict.state in (MessageState.DUE, MessageState.HELD):
+            verdict = ANSWERED_ELSEWHERE
         judged = replace(message, state=verdict.state, reason=verdict.reason)
         if verdict.state is not MessageState.DUE:
             return judged
@@ -269,15 +299,26 @@ class _Batch:
 
     async def _consequences(self, reading: Reading, message: Message) -> None:
         if message.direction is Direction.OUT:
-            cited = tuple(dict.fromkeys((*message.in_reply_to, *message.references[-1:])))
-            if cited:
-                await self._tx.answered_elsewhere(cited, self._event("message.answered_elsewhere", message))
+            await self._consequences_of_sent(reading, message)
         elif reading.report is not None and reading.report.returned_message_id:
             await self._tx.report(
                 reading.report.returned_message_id,
                 statuses_of(reading.report),
                 self._event("submission.reported", message),
             )
+        else:
+            ours = [cited for cited in reading.cited if thread.may_be_ours(cited)]
+            if ours:  # whoever cites it has it
+                await self._tx.settle_unknown(ours, self._event("submission.settled_by_reply", message))
+
+    async def _consequences_of_sent(self, reading: Reading, message: Message) -> None:
+        cited = tuple(dict.fromkeys((*message.in_reply_to, *message.references[-1:])))
+        if cited:
+            await self._tx.answered_elsewhere(cited, self._event("message.answered_elsewhere", message))
+        twin = await self._tx.twin(message) if reading.own_hop else None
+        if twin is not None:
+            copy = [ReportedStatus("", "accepted", "", "found in Sent under another Message-ID")]
+            await self._tx.report(twin, copy, self._event("submission.found_in_sent", message))
 
     async def _settle_by_sent_copy(self, known: Message) -> None:
         if known.source is Source.OURS:

@@ -6,11 +6,12 @@ from datetime import datetime
 import structlog
 
 from postroom.core.errors import MailServerError, PostroomError, ServerCode
-from postroom.core.model import Place, Role, Site
+from postroom.core.model import Event, Place, Role, Site, new_id
 from postroom.core.ports import Blobs, Clock, MailSession, Steps
 from postroom.core.providers import provider_for
-from postroom.core.store import Aftercare, AftercareWork, Intake
-from postroom.core.submission import Submission, SubmissionKind
+from postroom.core.shares import Fence
+from postroom.core.store import Aftercare, AftercareWork, Intake, ReportedStatus
+from postroom.core.submission import Submission, SubmissionKind, SubmissionStatus
 
 log = structlog.get_logger()
 
@@ -18,22 +19,27 @@ AT_ONCE = 10
 """Few enough that new mail does not wait for them."""
 
 COPY_TRIES = 3
+NOT_IN_SENT = "not_in_sent"
+NOT_LOOKED_UP = "not_looked_up"
+NOT_KNOWN_TO_BE_SENT = (NOT_IN_SENT, NOT_LOOKED_UP)
 
 
 class Mailcare:
     """Attends to what is due, through the account's own session.
 
     Nothing that a server refuses to store or to flag keeps the account from being read: copies and flags
-    are for people, the truth is in the store.
+    are for people, the truth is in the store. Before anything is done in the mailbox the fence is asked.
     """
 
     def __init__(
-        self, aftercare: Aftercare, intake: Intake, blobs: Blobs, clock: Clock, steps: Steps
+        self, aftercare: Aftercare, intake: Intake, fence: Fence, blobs: Blobs, clock: Clock, steps: Steps
     ) -> None:
         self._aftercare = aftercare
         self._intake = intake
+        self._fence = fence
         self._blobs = blobs
         self._steps = steps
+        self._clock = clock
         self._started_at: datetime = clock.now()
         self._tries: dict[str, int] = {}
 
@@ -42,10 +48,14 @@ class Mailcare:
         `MailServerError` when the session is lost."""
         works = await self._aftercare.due(site.id, AT_ONCE)
         outcomes = {}
+        sent = roles.get(Role.SENT)
         for work in works:
-            outcomes[work.submission.id] = await self._copy(site, session, roles.get(Role.SENT), work)
+            unknown = work.submission.status is SubmissionStatus.UNKNOWN
+            attending = self._look_up if unknown else self._copy
+            outcomes[work.submission.id] = await attending(site, session, sent, work)
             self._steps.reached("care:copied")
-        await self._flag(site, session, [place for work in works for place in work.places])
+        taken = [work for work in works if outcomes[work.submission.id] not in NOT_KNOWN_TO_BE_SENT]
+        await self._flag(site, session, [place for work in taken for place in work.places])
         self._steps.reached("care:flagged")
         for outcome in dict.fromkeys(outcomes.values()):
             await self._aftercare.done([i for i, o in outcomes.items() if o == outcome], outcome)
@@ -54,6 +64,28 @@ class Mailcare:
         return len(works) == AT_ONCE
 
     # --- the copy in Sent -----------------------------------------------------------------------------
+
+    async def _look_up(self, site: Site, session: MailSession, sent: str | None, work: AftercareWork) -> str:
+        """Whether a submission of unknown outcome is in Sent after all; then it was accepted."""
+        submission = work.submission
+        if sent is None:
+            return NOT_LOOKED_UP
+        try:
+            found = await session.find(sent, message_id=submission.message_id)
+        except PostroomError as exc:
+            if exc.temporary:
+                raise
+            return NOT_LOOKED_UP
+        if not found:
+            return NOT_IN_SENT
+        now = self._clock.now()
+        event = Event(
+            new_id("evt", now), site.id, "submission.found_in_sent", now, thread_id=submission.thread_id
+        )
+        async with self._intake.transaction(site.id) as tx:
+            copy = [ReportedStatus("", "accepted", "", "found in Sent")]
+            await tx.report(submission.message_id, copy, event)
+        return "done"
 
     async def _copy(self, site: Site, session: MailSession, sent: str | None, work: AftercareWork) -> str:
         submission = work.submission
@@ -75,12 +107,16 @@ class Mailcare:
             return exc.code
 
     async def _stored(self, session: MailSession, sent: str, submission: Submission) -> str:
-        """The search is spared where nobody can have tried: sent since we began, and not tried by us."""
+        """The search is spared where nobody can have tried: sent since we began, at the first try and without
+        any trouble, and not copied by us."""
         tries = self._tries.get(submission.id, 0)
         fresh = submission.finished_at is not None and submission.finished_at >= self._started_at
         self._tries[submission.id] = tries + 1
-        if (tries or not fresh) and await session.find(sent, message_id=submission.message_id):
+        if (tries or not fresh or submission.reason) and await session.find(
+            sent, message_id=submission.message_id
+        ):
             return "done"
+        await self._fence.check()
         await session.append(sent, await self._blobs.get(submission.raw), ("\\Seen",))
         return "done"
 
@@ -99,6 +135,7 @@ class Mailcare:
             uids = [p.uid for p in places if p.mailbox == mailbox and p.uidvalidity == known]
             if not uids:
                 continue
+            await self._fence.check()
             try:
                 await session.flag(mailbox, uids, flags)
             except MailServerError as exc:

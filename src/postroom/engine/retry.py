@@ -162,7 +162,7 @@ def failed_attempt(submission: Submission, code: str, now: datetime, chance: flo
 
 
 def unknown(submission: Submission, now: datetime) -> Submission:
-    """The bytes went out and no reply came back: never sent again by itself (D9)."""
+    """The bytes went out and no reply came back: never sent again by itself (D9), but looked for in Sent."""
     open_states = (RecipientStatus.QUEUED, RecipientStatus.DEFERRED)
     recipients = tuple(
         replace(r, status=RecipientStatus.UNKNOWN) if r.status in open_states else r
@@ -175,4 +175,5 @@ def unknown(submission: Submission, now: datetime) -> Submission:
         due_at=None,
         finished_at=now,
         reason="no_reply_after_data",
+        aftercare="due",
     )

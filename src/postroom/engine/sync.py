@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from postroom.core.errors import PostroomError
 from postroom.core.model import Cursor, Event, MailboxStatus, Place, Role, Site, Source, new_id
+from postroom.core.policy import past_retention
 from postroom.core.ports import Clock, FetchedMessage, MailSession, Steps
 from postroom.core.registry import Desk
 from postroom.core.store import Intake
@@ -190,6 +191,7 @@ class Following:
         asked_for = first and self._site.settings.start == "unseen"
         before = cursor.silent_before
         past = before is not None and fetched.uid < cursor.silent_below and fetched.received_at < before
+        forgotten = past_retention(fetched.received_at, self._site, self._sync.clock.now())
         return Arrived(
             source=Source.MAILBOX,
             raw=fetched.headers if fetched.raw is None else fetched.raw,
@@ -198,7 +200,7 @@ class Following:
             place=Place(self._mailbox, cursor.uidvalidity, fetched.uid),
             role=self._role,
             flags=frozenset(flag.lower() for flag in fetched.flags),
-            history=past and not asked_for,
+            history=(past and not asked_for) or forgotten,
             exempt=first and self._site.settings.start != "now",
             oversize=fetched.raw is None,
         )

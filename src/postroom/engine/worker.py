@@ -11,6 +11,7 @@ from postroom.core.model import Bell, BellKind
 from postroom.core.ports import Bells, Clock
 from postroom.core.store import Answering, Outbox
 from postroom.engine.answer import Answerer
+from postroom.engine.retention import Retention
 from postroom.engine.submit import Submitter
 from postroom.engine.watch import Watchers
 
@@ -33,6 +34,7 @@ class Worker:
         watchers: Watchers,
         bells: Bells,
         clock: Clock,
+        retention: Retention,
     ) -> None:
         self._answering = answering
         self._outbox = outbox
@@ -41,23 +43,27 @@ class Worker:
         self._watchers = watchers
         self._bells = bells
         self._clock = clock
+        self._retention = retention
         self._places = asyncio.Semaphore(AT_ONCE)
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Watch, hear, sweep. When the bells are closed nothing new is begun, and it ends with what runs."""
         async with asyncio.TaskGroup() as group:
-            background = (group.create_task(self._watchers.run()), group.create_task(self._sweep()))
+            beside = (self._watchers.run(), self._sweep(), self._retention.run())
+            background = [group.create_task(work) for work in beside]
             async for bell in self._bells.heard():
                 await self._dispatch(group, bell)
             for task in background:
                 task.cancel()
 
     async def _dispatch(self, group: asyncio.TaskGroup, bell: Bell) -> None:
-        if bell.kind in (BellKind.ACCOUNT, BellKind.SITE):
+        if bell.kind is BellKind.ACCOUNT:
             self._watchers.refresh(bell.id)
-            if bell.kind is BellKind.SITE:
-                self._changed.set()
+            return
+        if bell.kind is BellKind.SITE:
+            self._watchers.changed(bell.id)
+            self._changed.set()
             return
         look = self._answerer.look if bell.kind is BellKind.THREAD else self._submitter.look
         await self._places.acquire()

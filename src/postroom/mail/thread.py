@@ -102,6 +102,11 @@ def make_message_id(secret: bytes, thread_token: str, unique: str, domain: str) 
     return f"p.{unique}.{_tag(secret, 'message-id', unique, thread_token, domain.lower())}@{domain}"
 
 
+def may_be_ours(message_id: str) -> bool:
+    """Whether `message_id` (with or without angle brackets) has the form of those we make."""
+    return _SIGNED.fullmatch(message_id) is not None
+
+
 def signed_by_us(secret: bytes, message_id: str, thread_token: str) -> bool:
     """Whether `message_id` (with or without angle brackets) is one we made for that conversation."""
     found = _SIGNED.fullmatch(message_id)

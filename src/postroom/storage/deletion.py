@@ -3,10 +3,9 @@ in between, at last the rest in one transaction with the site itself."""
 
 from collections.abc import Iterable
 
-from sqlalchemy import Delete, Table, bindparam, delete, select, tuple_
+from sqlalchemy import ColumnElement, Delete, Table, bindparam, delete, func, literal, select, tuple_
 
 from postroom.storage.database import Database
-from postroom.storage.dialect import among
 from postroom.storage.statements import Connection, Statement, Values
 from postroom.storage.tables import (
     accounts,
@@ -16,16 +15,20 @@ from postroom.storage.tables import (
     contacts,
     cursors,
     events,
+    idempotency,
     keys,
     messages,
     parties,
     places,
+    replied,
     sites,
     submissions,
     threads,
     tokens,
     turns,
 )
+from postroom.storage.tables_workers import holdings
+from postroom.storage.upkeep import unreferred
 
 
 def _piece(table: Table, site_of: Table) -> Delete:
@@ -47,11 +50,17 @@ _RECORDS = [Statement(_piece(table, table)) for table in (events, turns, places,
 _ATTACHMENTS = Statement(_piece(attachments, messages))
 _WITH_BLOBS = [Statement(_piece(table, table).returning(table.c.raw)) for table in (submissions, messages)]
 _CONVERSATIONS = [Statement(_piece(parties, threads)), Statement(_piece(threads, threads))]
-_SMALL = [_whole(table) for table in (addresses, accounts, cursors)]
+_SMALL = [_whole(table) for table in (addresses, accounts, cursors, holdings, replied)]
 _LOCK = Statement(select(sites.c.id).where(sites.c.id == bindparam("site")).with_for_update())
 _SITE = Statement(delete(sites).where(sites.c.id == bindparam("site")))
-# A submission's bytes are its own and its outgoing message's: only messages can refer to another site's.
-_REFERRED = Statement(select(messages.c.raw).where(among(messages.c.raw, "digests")))
+# Their scopes end with the site that they were used for.
+_of_site: ColumnElement[str] = literal(":").concat(bindparam("site"))
+_IDEMPOTENCY = Statement(
+    delete(idempotency).where(
+        func.substr(idempotency.c.scope, func.length(idempotency.c.scope) - func.length(_of_site) + 1)
+        == _of_site
+    )
+)
 
 
 async def delete_site(database: Database, site_id: str) -> tuple[str, ...]:
@@ -65,7 +74,7 @@ async def delete_site(database: Database, site_id: str) -> tuple[str, ...]:
     while await database.write("site-empty", lambda c: _delete_some(c, wanted, blobs)):
         pass
     await database.write("site-delete", lambda c: _delete_rest(c, wanted, blobs))
-    return await database.read(lambda c: _unreferred(c, blobs))
+    return await database.read(lambda c: unreferred(c, blobs))
 
 
 def _run(connection: Connection, statements: Iterable[Statement], wanted: Values) -> None:
@@ -89,10 +98,4 @@ def _delete_rest(connection: Connection, wanted: Values, blobs: set[str]) -> Non
     connection.first(_LOCK, wanted)
     while _delete_some(connection, wanted, blobs):
         pass
-    _run(connection, (*_SECRETS, *_SMALL, _SITE), wanted)
-
-
-def _unreferred(connection: Connection, digests: Iterable[str]) -> tuple[str, ...]:
-    left = sorted(digest for digest in digests if digest)
-    referred = set(connection.scalars(_REFERRED, {"digests": left}))
-    return tuple(digest for digest in left if digest not in referred)
+    _run(connection, (*_SECRETS, *_SMALL, _IDEMPOTENCY, _SITE), wanted)

@@ -4,19 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 from weakref import WeakValueDictionary
 
-from sqlalchemy import bindparam, exists, literal_column, or_, select, update
+from sqlalchemy import bindparam, case, exists, literal_column, or_, select, update
 
 from postroom.core.model import Cursor, Direction, Event, Message, MessageState, Place, Thread, new_id
 from postroom.core.store import Cited, IntakeTransaction, ReportedStatus
 from postroom.storage.database import Database, Session
 from postroom.storage.dialect import among
+from postroom.storage.fences import Fenced
 from postroom.storage.filing import Filing, add_events, storable
-from postroom.storage.reports import note_report
+from postroom.storage.reports import note_report, settle_unknown, twin_of
 from postroom.storage.rows import message_of, select_messages
-from postroom.storage.statements import Connection, Row, Statement, given
-from postroom.storage.tables import addresses, cursors, messages, parties, places, threads
+from postroom.storage.statements import Connection, Row, Statement, columns_of, given
+from postroom.storage.tables import addresses, cursors, messages, parties, places, replied, threads
 from postroom.storage.types import clean, index_key
 
 _COPIES = Statement(
@@ -78,15 +80,24 @@ _FENCE = Statement(
     .where(threads.c.id == bindparam("b_id"), threads.c.lease_owner.is_not(None))
     .values(lease_owner=None, lease_until=None, lease_token=threads.c.lease_token + 1)
 )
-_CURSOR = Statement(
-    select(cursors).where(cursors.c.site_id == bindparam("site"), cursors.c.mailbox == bindparam("mailbox"))
-)
 _TAKEN = Statement(
     select(places.c.uid).where(
         places.c.site_id == bindparam("site"),
         places.c.mailbox == bindparam("mailbox"),
         places.c.uidvalidity == bindparam("uidvalidity"),
         places.c.uid >= bindparam("lowest"),
+    )
+)
+_FORGOTTEN = Statement(
+    select(cursors.c.forgotten_below).where(
+        cursors.c.site_id == bindparam("site"),
+        cursors.c.mailbox == bindparam("mailbox"),
+        cursors.c.uidvalidity == bindparam("uidvalidity"),
+    )
+)
+_REPLIED = Statement(
+    select(replied.c.message_key).where(
+        replied.c.site_id == bindparam("site"), among(replied.c.message_key, "keys")
     )
 )
 _CURSOR_FIELDS = [
@@ -100,15 +111,23 @@ _CURSOR_FIELDS = [
     "reset_at",
     "updated_at",
 ]
+_CURSOR = Statement(
+    select(*(cursors.c[name] for name in _CURSOR_FIELDS)).where(
+        cursors.c.site_id == bindparam("site"), cursors.c.mailbox == bindparam("mailbox")
+    )
+)
 
 
-class SqlIntake:
+class SqlIntake(Fenced):
     """`core.store.Intake` on a database."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__()
         self._database = database
         self._filing = Filing(database.dialect)
         self._move_cursor = _upsert_cursor(database)
+        adding = database.dialect.insert(replied).values(given(*columns_of(replied)))
+        self._add_replied = Statement(adding.on_conflict_do_nothing())
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
@@ -119,7 +138,8 @@ class SqlIntake:
         async with turn, self._database.transaction("intake") as session:
             dialect = self._database.dialect
             session.defer(lambda connection: dialect.serialise(connection, f"site:{site_id}"))
-            yield _Transaction(session, site_id, self._filing, self._move_cursor)
+            session.defer(self.fence)
+            yield _Transaction(session, site_id, self._filing, self._move_cursor, self._add_replied)
 
     async def cursor(self, site_id: str, mailbox: str) -> Cursor | None:
         """`Intake.cursor`."""
@@ -130,23 +150,28 @@ class SqlIntake:
     async def taken(self, site_id: str, mailbox: str, uidvalidity: int, lowest: int) -> frozenset[int]:
         """`Intake.taken`."""
         wanted = {"site": site_id, "mailbox": mailbox, "uidvalidity": uidvalidity, "lowest": lowest}
-        return frozenset(await self._database.read(lambda c: c.scalars(_TAKEN, wanted)))
+        return await self._database.read(lambda c: _taken(c, wanted))
 
 
 def _upsert_cursor(database: Database) -> Statement:
     statement = database.dialect.insert(cursors).values(given(*_CURSOR_FIELDS))
-    changed = {name: statement.excluded[name] for name in _CURSOR_FIELDS[2:]}
+    changed: dict[str, Any] = {name: statement.excluded[name] for name in _CURSOR_FIELDS[2:]}
+    same = cursors.c.uidvalidity == statement.excluded.uidvalidity
+    changed["forgotten_below"] = case((same, cursors.c.forgotten_below), else_=0)
     return Statement(statement.on_conflict_do_update(index_elements=["site_id", "mailbox"], set_=changed))
 
 
 class _Transaction:
     """`core.store.IntakeTransaction`: what only writes is deferred, so that a message costs few waits."""
 
-    def __init__(self, session: Session, site_id: str, filing: Filing, move_cursor: Statement) -> None:
+    def __init__(
+        self, session: Session, site_id: str, filing: Filing, move_cursor: Statement, add_replied: Statement
+    ) -> None:
         self._session = session
         self._site_id = site_id
         self._filing = filing
         self._move_cursor = move_cursor
+        self._add_replied = add_replied
 
     async def copies(self, message_id: str, content_key: str) -> Sequence[Message]:
         """`IntakeTransaction.copies`."""
@@ -168,8 +193,9 @@ class _Transaction:
     async def add(self, message: Message, place: Place | None, thread: Thread | None, event: Event) -> None:
         """`IntakeTransaction.add`."""
         if thread is not None:
-            self._session.defer(lambda c: self._filing.begin(c, thread))
-        self._session.defer(lambda c: self._filing.add(c, message))
+            self._session.defer(lambda c: self._filing.begin(c, thread, message))
+        else:
+            self._session.defer(lambda c: self._filing.add(c, message))
         if message.direction is Direction.OUT:
             written_to = storable(address.address for address in (*message.to, *message.cc))
             self._session.defer(lambda c: self._filing.add_contacts(c, message.site_id, written_to))
@@ -183,9 +209,26 @@ class _Transaction:
 
     async def answered_elsewhere(self, message_ids: Sequence[str], event: Event) -> Sequence[str]:
         """`IntakeTransaction.answered_elsewhere`: one event a message, `event` being the pattern."""
-        if not message_ids:
+        keys = _index_keys(message_ids)
+        if not keys:
             return ()
+        rows = [{"site_id": self._site_id, "message_key": key, "at": event.at} for key in sorted(set(keys))]
+        self._session.defer(lambda c: c.run_many(self._add_replied, rows))
         return await self._session.run(lambda c: _answered_elsewhere(c, self._site_id, message_ids, event))
+
+    async def replied(self, message_ids: Sequence[str]) -> frozenset[str]:
+        """`IntakeTransaction.replied`."""
+        wanted = {"site": self._site_id, "keys": _index_keys(message_ids)}
+        found = await self._session.run(lambda c: set(c.scalars(_REPLIED, wanted)))
+        return frozenset(message_id for message_id in message_ids if index_key(message_id) in found)
+
+    async def settle_unknown(self, message_ids: Sequence[str], event: Event) -> Sequence[str]:
+        """`IntakeTransaction.settle_unknown`."""
+        return await self._session.run(lambda c: settle_unknown(c, self._site_id, message_ids, event))
+
+    async def twin(self, sent: Message) -> str | None:
+        """`IntakeTransaction.twin`."""
+        return await self._session.run(lambda c: twin_of(c, sent))
 
     async def report(self, message_id: str, statuses: Sequence[ReportedStatus], event: Event) -> str | None:
         """`IntakeTransaction.report`."""
@@ -195,6 +238,12 @@ class _Transaction:
         """`IntakeTransaction.move_cursor`."""
         values = {name: getattr(cursor, name) for name in _CURSOR_FIELDS}
         self._session.defer(lambda c: c.run(self._move_cursor, values))
+
+
+def _taken(connection: Connection, wanted: dict[str, Any]) -> frozenset[int]:
+    """UIDs that have a place, and those whose messages may have been forgotten."""
+    forgotten = connection.scalar(_FORGOTTEN, wanted) or 0
+    return frozenset((*connection.scalars(_TAKEN, wanted), *range(wanted["lowest"], forgotten)))
 
 
 def _cited(connection: Connection, site_id: str, message_ids: Sequence[str]) -> list[Cited]:

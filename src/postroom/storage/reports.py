@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, literal_column, select, update
 
-from postroom.core.model import Event
+from postroom.core.model import Event, Message, new_id
 from postroom.core.store import ReportedStatus
 from postroom.core.submission import Recipient, RecipientStatus, Submission, SubmissionStatus
 from postroom.mail.address import normalise
+from postroom.storage.dialect import among
 from postroom.storage.filing import add_events
 from postroom.storage.rows import SUBMISSION_COLUMNS, SUBMISSION_PROGRESS, submission_of, submission_progress
 from postroom.storage.statements import Connection, Statement, given
-from postroom.storage.tables import submissions
-from postroom.storage.types import index_key
+from postroom.storage.tables import messages, submissions
+from postroom.storage.types import clean, index_key
 
 _BY_MESSAGE_ID = Statement(
     select(*SUBMISSION_COLUMNS)
@@ -23,6 +24,26 @@ _BY_MESSAGE_ID = Statement(
         submissions.c.message_id == bindparam("message_id"),
     )
     .with_for_update()
+)
+_UNKNOWN = submissions.c.status == literal_column("'unknown'")
+_UNKNOWN_BY_IDS = Statement(
+    select(submissions.c.message_id)
+    .where(submissions.c.site_id == bindparam("site"), among(submissions.c.message_key, "keys"), _UNKNOWN)
+    .order_by(submissions.c.id)
+)
+_TWIN = Statement(
+    select(submissions.c.message_id)
+    .join(
+        messages,
+        (messages.c.site_id == submissions.c.site_id) & (messages.c.message_key == submissions.c.message_key),
+    )
+    .where(
+        submissions.c.site_id == bindparam("site"),
+        _UNKNOWN,
+        messages.c.content_key == bindparam("content_key"),
+        messages.c.subject == bindparam("subject"),
+        messages.c.date == bindparam("date", type_=messages.c.date.type),
+    )
 )
 _WRITE = Statement(
     update(submissions).where(submissions.c.id == bindparam("b_id")).values(given(*SUBMISSION_PROGRESS))
@@ -51,6 +72,33 @@ def note_report(
     return known.id
 
 
+def settle_unknown(
+    connection: Connection, site_id: str, message_ids: Sequence[str], event: Event
+) -> list[str]:
+    """Settle the submissions of `unknown` outcome among these: somebody has the mail."""
+    keys = [index_key(message_id) for message_id in message_ids if message_id]
+    found = connection.scalars(_UNKNOWN_BY_IDS, {"site": site_id, "keys": keys}) if keys else []
+    had = [ReportedStatus("", "accepted", "", "a reply came")]
+    settled = [
+        note_report(connection, site_id, message_id, had, replace(event, id=new_id("evt", event.at)))
+        for message_id in dict.fromkeys(found)
+    ]
+    return [submission_id for submission_id in settled if submission_id]
+
+
+def twin_of(connection: Connection, sent: Message) -> str | None:
+    """The Message-ID of the submission of `unknown` outcome that was written at the same moment with the
+    same words; None when there is none, or more than one."""
+    wanted = {
+        "site": sent.site_id,
+        "content_key": sent.content_key,
+        "subject": clean(sent.subject),
+        "date": sent.date,
+    }
+    found = connection.scalars(_TWIN, wanted) if sent.date else []
+    return found[0] if len(found) == 1 else None
+
+
 def reported(known: Submission, statuses: Sequence[ReportedStatus]) -> Submission:
     """The submission after a report.
 
@@ -61,13 +109,8 @@ def reported(known: Submission, statuses: Sequence[ReportedStatus]) -> Submissio
     if known.status is not SubmissionStatus.UNKNOWN or recipients == known.recipients:
         return replace(known, recipients=recipients)
     settled = tuple(_accepted(recipient) for recipient in recipients)
-    found_in_sent = all(said.status == "accepted" for said in statuses)
-    return replace(
-        known,
-        recipients=settled,
-        status=_overall(settled),
-        aftercare=known.aftercare if found_in_sent else known.aftercare or "due",
-    )
+    # The copy in Sent may be there or not: whoever attends to it looks first.
+    return replace(known, recipients=settled, status=_overall(settled), aftercare="due")
 
 
 def merged(stored: Sequence[Recipient], written: Sequence[Recipient]) -> tuple[Recipient, ...]:

@@ -16,7 +16,8 @@ from postroom.storage.statements import Connection, Row, Statement, given
 from postroom.storage.tables import addresses, sites
 
 _FIELDS = ["id", "document", "environment", "version", "account_since", "created_at", "updated_at"]
-_COLUMNS = [sites.c[name] for name in _FIELDS]
+_READ = [*_FIELDS, "forgotten_before"]
+_COLUMNS = [sites.c[name] for name in _READ]
 _REMEMBERED = 20_000
 _GET = Statement(select(*_COLUMNS).where(sites.c.id == bindparam("site")))
 _OWNER = Statement(
@@ -58,7 +59,11 @@ class SqlSites:
 
     async def get(self, site_id: str) -> Site | None:
         """`Sites.get`."""
-        row = await self._database.read(lambda c: c.first(_GET, {"site": site_id}))
+        return await self._database.read(lambda c: self.find(c, site_id))
+
+    def find(self, connection: Connection, site_id: str) -> Site | None:
+        """`Sites.get` within a transaction."""
+        row = connection.first(_GET, {"site": site_id})
         return None if row is None else self._site_of(row)
 
     async def save(self, site: Site) -> None:
@@ -79,9 +84,9 @@ class SqlSites:
         return await delete_site(self._database, site_id)
 
     def _site_of(self, row: Row) -> Site:
-        id_, document, environment, version, since, created_at, updated_at = row[: len(_FIELDS)]
+        id_, document, environment, version, since, created_at, updated_at, forgotten = row[: len(_READ)]
         settings = self._settings(id_, document)
-        return Site(id_, document, settings, environment, version, since, created_at, updated_at)
+        return Site(id_, document, settings, environment, version, since, created_at, updated_at, forgotten)
 
     def _settings(self, site_id: str, document: Document) -> SiteSettings:
         # Parsing costs more than reading the row, and the same document comes with every message.

@@ -4,22 +4,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from postroom.core.ports import Steps
-from postroom.core.store import Store
+from postroom.core.shares import Holding
+from postroom.core.store import HeldStore, Store
 from postroom.storage.accounts import SqlAccounts
 from postroom.storage.aftercare import SqlAftercare
 from postroom.storage.answering import SqlAnswering
+from postroom.storage.archive import SqlArchive
 from postroom.storage.database import Database
 from postroom.storage.desk import SqlDesk
 from postroom.storage.engines import open_database, parse_url
+from postroom.storage.fences import SqlFence, fence
 from postroom.storage.idempotency import SqlIdempotency
 from postroom.storage.intake import SqlIntake
 from postroom.storage.keys import SqlKeys
 from postroom.storage.lists import SqlLists
 from postroom.storage.outbox import SqlOutbox
 from postroom.storage.schema import check_schema
+from postroom.storage.shares import SqlShares
 from postroom.storage.sites import SqlSites
 from postroom.storage.things import SqlThings
 from postroom.storage.tokens import SqlTokens
+from postroom.storage.upkeep import SqlUpkeep
 
 
 @asynccontextmanager
@@ -39,17 +44,35 @@ async def open_store(url: str, steps: Steps) -> AsyncIterator[Store]:
 
 
 def _store(database: Database) -> Store:
+    accounts, intake = SqlAccounts(database), SqlIntake(database)
+    aftercare, desk = SqlAftercare(database), SqlDesk(database)
+
+    def held(holding: Holding) -> HeldStore:
+        first = fence(holding)
+        return HeldStore(
+            accounts=accounts.behind(first),
+            intake=intake.behind(first),
+            aftercare=aftercare.behind(first),
+            desk=desk.behind(first),
+            fence=SqlFence(database, holding),
+        )
+
+    sites = SqlSites(database)
     return Store(
-        sites=SqlSites(database),
+        sites=sites,
         tokens=SqlTokens(database),
         keys=SqlKeys(database),
-        accounts=SqlAccounts(database),
-        intake=SqlIntake(database),
-        answering=SqlAnswering(database),
+        accounts=accounts,
+        intake=intake,
+        answering=SqlAnswering(database, sites),
         outbox=SqlOutbox(database),
-        aftercare=SqlAftercare(database),
+        aftercare=aftercare,
         lists=SqlLists(database),
         things=SqlThings(database),
-        desk=SqlDesk(database),
+        desk=desk,
         idempotency=SqlIdempotency(database),
+        upkeep=SqlUpkeep(database),
+        archive=SqlArchive(database),
+        shares=SqlShares(database),
+        held=held,
     )

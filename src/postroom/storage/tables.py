@@ -68,6 +68,8 @@ sites = Table(
     Column("account_since", Moment),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    # Mail that the server received before this moment was handled and may have been forgotten (retention).
+    Column("forgotten_before", Moment),
     sqlite_with_rowid=False,
 )
 
@@ -144,6 +146,8 @@ cursors = Table(
     Column("resets", Integer, nullable=False),
     Column("reset_at", Moment),
     Column("updated_at", Moment),
+    # UIDs below it may have been taken and forgotten (retention).
+    Column("forgotten_below", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("site_id", "mailbox"),
     sqlite_with_rowid=False,
 )
@@ -271,7 +275,7 @@ turns = Table(
     Column("reason", Words, nullable=False),
     Column("token_hash", Key, nullable=False),
     Column("waits_until", Moment),
-    Index("ix_turns_site_id", "site_id"),
+    Index("ix_turns_site_id_started_at", "site_id", "started_at"),
     sqlite_with_rowid=False,
 )
 
@@ -306,6 +310,7 @@ submissions = Table(
     Index("ix_submissions_thread_id_created_at", "thread_id", "created_at"),
     _partial("ix_submissions_queued", "status = 'queued'", "due_at"),
     _partial("ix_submissions_transmitting", "status = 'transmitting'", "created_at"),
+    _partial("ix_submissions_unknown", "status = 'unknown'", "site_id", "created_at"),
     _partial("ix_submissions_aftercare", "aftercare = 'due'", "site_id", "created_at", "id"),
     # With its own condition as a column, SQLite counts inside the index.
     _partial("ix_submissions_new_sender", "new_sender", "site_id", "created_at", "status", "new_sender"),
@@ -321,6 +326,18 @@ answered = Table(
     Column("created_at", Moment, nullable=False),
     Column("submission_id", Key, nullable=False),
     PrimaryKeyConstraint("site_id", "address", "created_at", "submission_id"),
+    sqlite_with_rowid=False,
+)
+
+# Message-IDs that mail in Sent answers, whether we have seen those messages or not: whichever comes later was
+# answered by a person (D1).
+replied = Table(
+    "replied",
+    metadata,
+    _site(),
+    Column("message_key", Key, nullable=False),
+    Column("at", Moment, nullable=False),
+    PrimaryKeyConstraint("site_id", "message_key"),
     sqlite_with_rowid=False,
 )
 
