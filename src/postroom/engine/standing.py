@@ -1,13 +1,12 @@
 """How an account stands: told to whoever asks, stored for other processes and the next start."""
 
 import random
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from postroom.core.errors import MailServerError, PostroomError
+from postroom.core.errors import LeaseLost, MailServerError, PostroomError
 from postroom.core.model import AccountState, AccountStatus, Site
 from postroom.core.ports import Clock
 from postroom.core.registry import Accounts
@@ -116,8 +115,12 @@ class Standing:
 
     async def _store(self) -> None:
         self._stored_at = self._clock.now()
-        with suppress(PostroomError):  # whoever asks this process is told all the same
+        try:
             await self._accounts.report(self.status)
+        except LeaseLost:
+            raise
+        except PostroomError as exc:  # whoever asks this process is told all the same
+            log.warning("watch.not_reported", code=exc.code)
 
 
 def words_of(error: PostroomError) -> str:

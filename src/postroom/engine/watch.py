@@ -1,76 +1,107 @@
-"""All watchers of a process: one task a site, which nothing but its site's end or the process's ends."""
+"""All watchers of a process: one task an account, which nothing but its site's end, the account's passing to
+another process or this one's end ends."""
 
 import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
 from postroom.core.model import AccountStatus
+from postroom.core.shares import Holding
 from postroom.engine.pacing import Starts
-from postroom.engine.retry import Trouble, reconnect_after
+from postroom.engine.shares import Watching
 from postroom.engine.watcher import Watcher, WatchParts
 
 __all__ = ["WatchParts", "Watchers"]
 
 log = structlog.get_logger()
 
-PAGE = 200
+CLOSE_SECONDS = 5.0
+"""How long connections may take to close before an account is given back all the same; what a watcher still
+writes then is refused."""
+
+
+class Choice(Protocol):
+    """Decides which accounts this process watches."""
+
+    async def keep(self, watching: Watching) -> None:
+        """Begin and end watchers until cancelled; then end them all."""
+        ...
+
+    def noticed(self, site_id: str, watching: Watching) -> None:
+        """A bell rang for a site that is not watched here."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    holding: Holding
+    watcher: Watcher
+    task: "asyncio.Task[None]"
 
 
 class Watchers:
-    """All watchers of this process."""
+    """All watchers of this process. `parts`: what the watcher of a held account works with."""
 
-    def __init__(self, parts: WatchParts) -> None:
+    def __init__(self, parts: Callable[[Holding], WatchParts], choice: Choice) -> None:
         self._parts = parts
+        self._choice = choice
         self._starts = Starts()
-        self._running: dict[str, tuple[Watcher, asyncio.Task[None]]] = {}
+        self._running: dict[str, _Running] = {}
 
     async def run(self) -> None:
-        """Start a watcher for every site, then keep them until cancelled."""
-        try:
-            await self._start_all()
-            await asyncio.Event().wait()
-        finally:
-            await self._stop_all()
+        """Watch what is this process's to watch until cancelled."""
+        await self._choice.keep(self)
 
     def refresh(self, site_id: str) -> None:
-        """Make the site's watcher look now, starting it when there is none."""
+        """Make the site's watcher look now, if it is one of ours."""
         running = self._running.get(site_id)
-        if running is not None and not running[1].done():
-            running[0].poke()
-            return
-        watcher = Watcher(site_id, self._parts, self._starts)
-        self._running[site_id] = (watcher, asyncio.create_task(watcher.run(), name=f"watch:{site_id}"))
+        if running is not None and not running.task.done():
+            running.watcher.poke()
+
+    def changed(self, site_id: str) -> None:
+        """The site has changed, or is new: make its watcher look now; one that found nothing to watch tries
+        again."""
+        running = self._running.get(site_id)
+        if running is None:
+            self._choice.noticed(site_id, self)
+        elif running.task.done():
+            self.begin(running.holding)
+        else:
+            running.watcher.poke()
 
     def status(self, site_id: str) -> AccountStatus | None:
         """What the site's watcher is doing, when it is one of ours."""
         running = self._running.get(site_id)
-        return running[0].status if running else None
+        return running.watcher.status if running else None
 
     def settled(self, site_id: str) -> bool:
         """Whether the account has its cursor, or has failed once, or has nothing to watch."""
         running = self._running.get(site_id)
-        return running is not None and (running[0].settled.is_set() or running[1].done())
+        return running is not None and (running.watcher.settled.is_set() or running.task.done())
 
-    async def _start_all(self) -> None:
-        cursor: str | None = None
-        failures = 0
-        while True:
-            try:
-                page = await self._parts.sites.list(cursor, PAGE)
-            except Exception:  # accounts that are watched already must not stop for those that are not
-                log.exception("watch.sites")
-                failures += 1
-                wait = reconnect_after(Trouble.PASSING, failures, None, 1.0)
-                await self._parts.clock.sleep(wait.total_seconds())
-                continue
-            for site in page.items:
-                self.refresh(site.id)
-            cursor = page.next
-            if cursor is None:
-                return
+    # --- as `engine.shares.Watching` ------------------------------------------------------------------
 
-    async def _stop_all(self) -> None:
-        tasks = [task for _, task in self._running.values()]
+    def watched(self) -> Mapping[str, Holding]:
+        """`Watching.watched`."""
+        return {site_id: running.holding for site_id, running in self._running.items()}
+
+    def begin(self, holding: Holding) -> None:
+        """`Watching.begin`."""
+        site_id = holding.site_id
+        watcher = Watcher(site_id, self._parts(holding), self._starts)
+        task = asyncio.create_task(watcher.run(), name=f"watch:{site_id}")
+        self._running[site_id] = _Running(holding, watcher, task)
+
+    async def end(self, site_ids: Collection[str]) -> None:
+        """`Watching.end`."""
+        ending = [self._running.pop(site_id) for site_id in site_ids if site_id in self._running]
+        tasks = [running.task for running in ending]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
+            if late:
+                log.warning("watch.slow_to_end", watchers=len(late))

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from postroom.core.errors import PostroomError
+from postroom.core.errors import LeaseLost, PostroomError
 from postroom.core.model import AccountState, AccountStatus, Login, Site
 from postroom.core.ports import Clock, MailAccess, MailSession
 from postroom.core.registry import Accounts, Sites
@@ -77,7 +77,7 @@ class Watcher:
             self._session.interrupt()
 
     async def run(self) -> None:
-        """Watch until there is nothing to watch."""
+        """Watch until there is nothing to watch, or another process watches the account."""
         step = self._resume
         while True:
             try:
@@ -85,6 +85,9 @@ class Watcher:
                 self._faults, step = 0, self._attempt
                 if not going and await self._ended():
                     return
+            except LeaseLost:
+                log.info("watch.taken_over", site=self._site_id)
+                return
             except Exception:  # one account's surprise, or the database's, must not end its watching
                 log.exception("watch.unexpected", site=self._site_id)
                 self._faults += 1
@@ -122,6 +125,8 @@ class Watcher:
             await self._connected(site, login)
         except _Reconfigured:
             self._standing.renewed()
+        except LeaseLost:
+            raise
         except RenumberedTooOften as exc:
             await self._pause(site, exc)
         except PostroomError as exc:

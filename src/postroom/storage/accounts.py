@@ -4,6 +4,7 @@ from sqlalchemy import bindparam, select
 
 from postroom.core.model import AccountState, AccountStatus
 from postroom.storage.database import Database
+from postroom.storage.fences import Fenced
 from postroom.storage.statements import Connection, Statement, given
 from postroom.storage.tables import accounts, sites
 
@@ -14,10 +15,11 @@ _SITE = Statement(
 )
 
 
-class SqlAccounts:
+class SqlAccounts(Fenced):
     """`core.registry.Accounts` on a database."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__()
         self._database = database
         statement = database.dialect.insert(accounts).values(given(*_FIELDS))
         changed = {name: statement.excluded[name] for name in _FIELDS if name != "site_id"}
@@ -36,6 +38,7 @@ class SqlAccounts:
 
         def work(connection: Connection) -> None:
             if connection.first(_SITE, {"site": status.site_id}) is not None:
+                self.fence(connection)
                 connection.run(self._put, values)
 
         await self._database.write("account-report", work)

@@ -14,6 +14,7 @@ from postroom.storage.types import Key, TextList
 OnConflictInsert = sqlite.Insert | postgresql.Insert
 
 _ADVISORY_LOCK = Statement(select(func.pg_advisory_xact_lock(bindparam("number"))))
+_TRY_LOCK = Statement(select(func.pg_try_advisory_xact_lock(bindparam("number"))))
 
 
 class Dialect(Protocol):
@@ -29,6 +30,10 @@ class Dialect(Protocol):
         """Until the transaction ends, no other that asks for `name` runs."""
         ...
 
+    def serialise_now(self, connection: Connection, name: str) -> bool:
+        """The same without waiting: False when another has `name`."""
+        ...
+
 
 class SQLite:
     """One writer at a time: a transaction is serialised as it is."""
@@ -41,6 +46,11 @@ class SQLite:
 
     def serialise(self, connection: Connection, name: str) -> None:
         """`Dialect.serialise`: nothing to do."""
+
+    def serialise_now(self, connection: Connection, name: str) -> bool:
+        """`Dialect.serialise_now`: nothing to do."""
+        del connection, name
+        return True
 
 
 class PostgreSQL:
@@ -55,6 +65,10 @@ class PostgreSQL:
     def serialise(self, connection: Connection, name: str) -> None:
         """`Dialect.serialise`."""
         connection.run(_ADVISORY_LOCK, {"number": lock_number(name)})
+
+    def serialise_now(self, connection: Connection, name: str) -> bool:
+        """`Dialect.serialise_now`."""
+        return bool(connection.scalar(_TRY_LOCK, {"number": lock_number(name)}))
 
 
 def lock_number(name: str) -> int:

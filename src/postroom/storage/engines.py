@@ -23,7 +23,9 @@ _WRITER = (
     "cache_size=-16384",  # KiB
     "wal_autocheckpoint=4000",  # pages: what changes often goes to the database file less often
 )
-_LIMITS = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+# Who is stopped in the middle of a transaction must not keep others from its rows for longer than its leases
+# last: ten seconds.
+_LIMITS = "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=10000"
 _KEEPALIVES = {
     "connect_timeout": "10",
     "keepalives_idle": "30",
