@@ -132,6 +132,11 @@ class Caps(_Model):
     correspondent_per_day: Count | None = 30
     new_senders_per_hour: Count | None = 200
 
+    @property
+    def any(self) -> bool:
+        """Whether one of them is set."""
+        return any(cap is not None for cap in self.__dict__.values())
+
 
 class ReplyTo(_Model):
     """Reply-To addresses that may be used although their domain differs (D6)."""

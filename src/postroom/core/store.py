@@ -28,6 +28,7 @@ from postroom.core.registry import (
     Idempotency,
     Keys,
     Lists,
+    Restoring,
     Sites,
     Things,
     Tokens,
@@ -160,7 +161,7 @@ class SubmissionWork:
 
     @classmethod
     def at_birth(cls, submission: Submission, owner: str, until: datetime) -> "SubmissionWork":
-        """A submission that is to be stored as claimed: whoever writes it sends it, without claiming first."""
+        """A submission that is to be stored as claimed: who writes it sends it, without claiming first."""
         return cls(Claim(submission.id, submission.site_id, owner, 1, until), submission)
 
 
@@ -169,7 +170,8 @@ class Settlement:
     """How a claimed message ends, or when it is due again. Written in one transaction.
 
     With `submission` and `sent` (the outgoing message) they are stored too, the submission under the claim
-    `sending` when there is one; `pause` pauses the thread with that reason; `turn` replaces the turn's record.
+    `sending` when there is one; `pause` pauses the thread with that reason; `turn` replaces the record of the
+    turn.
     """
 
     state: MessageState
@@ -326,5 +328,6 @@ class Store:
     idempotency: Idempotency
     upkeep: Upkeep
     archive: Archive
+    restoring: Restoring
     shares: Shares
     held: Callable[[Holding], HeldStore]

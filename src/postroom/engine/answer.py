@@ -18,17 +18,16 @@ from postroom.core.model import (
     Event,
     Message,
     MessageState,
-    Site,
     TurnRecord,
     new_id,
 )
 from postroom.core.policy import cap_reached, next_hour, stale
 from postroom.core.ports import Agents, Bells, Blobs, Clock, Steps
-from postroom.core.registry import Sites, Things
-from postroom.core.store import Answering, AnswerWork, Settlement
+from postroom.core.registry import Things
+from postroom.core.store import Answering, AnswerWork, Settled, Settlement, SubmissionWork
 from postroom.engine import retry
 from postroom.engine.asking import in_time
-from postroom.engine.compose import Composer
+from postroom.engine.compose import Composer, Frozen
 from postroom.engine.lease import LEASE, kept
 from postroom.engine.notify import Notifier
 from postroom.engine.submit import Submitter
@@ -61,7 +60,6 @@ class AnswerParts:
     """What answering works with."""
 
     answering: Answering
-    sites: Sites
     things: Things
     agents: Agents
     composer: Composer
@@ -115,12 +113,11 @@ class Answerer:
         work = await self._parts.answering.claim(
             turn.thread_id, self._parts.owner, now, now + LEASE, message_id=turn.message_id
         )
-        site = await self._parts.sites.get(turn.site_id)
-        if work is None or site is None:
+        if work is None:
             raise Conflict("the message is not waiting for an answer", code="turn_is_over")
-        end = await _Run(self._parts, work, site).conclude(answer, turn)
-        if end.submission_id is not None:
-            await self._parts.bells.ring(Bell(BellKind.SUBMISSION, end.submission_id))
+        end = await _Run(self._parts, work).conclude(answer, turn)
+        if end.frozen is not None:
+            await self._parts.bells.ring(Bell(BellKind.SUBMISSION, end.frozen.submission.id))
         await self._parts.bells.ring(Bell(BellKind.THREAD, turn.thread_id))
 
     async def _waiting(self, turn_id: str, token: str) -> TurnRecord:
@@ -144,47 +141,49 @@ class Answerer:
         if work is None:
             return False
         self._parts.steps.reached("answer:claimed")
-        site = await self._parts.sites.get(work.message.site_id)
-        if site is None:
-            return False
         try:
             async with kept(work.claim, self._parts.answering.renew, self._parts.clock):
-                end = await _Run(self._parts, work, site).work()
+                end = await _Run(self._parts, work).work()
         except LeaseLost:
             log.warning("answer.lease_lost", thread=thread_id)
             return False
-        if end.submission_id is not None:
+        if end.frozen is not None and end.sending is not None:
             # The thread was given back when the answer was settled: its lease must not end the sending.
-            await self._parts.submitter.look(end.submission_id)
+            site = work.site if end.site_version == work.site.version else None
+            await self._parts.submitter.send(end.sending, end.frozen.raw, site)
         return end.more
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """How a run ended: whether the thread may hold `more` to do now, and the reply that is to be sent."""
+    """How a run ended: whether the thread may hold `more` to do now, and the reply that is to be sent, under
+    the claim `sending` if it was stored with one."""
 
     more: bool
-    submission_id: str | None = None
+    frozen: Frozen | None = None
+    sending: SubmissionWork | None = None
+    site_version: int = 0
 
 
 class _Run:
     """One claimed message on its way to a settlement."""
 
-    def __init__(self, parts: AnswerParts, work: AnswerWork, site: Site) -> None:
+    def __init__(self, parts: AnswerParts, work: AnswerWork) -> None:
         self._parts = parts
         self._work = work
-        self._site = site
+        self._site = work.site
 
     async def work(self) -> _End:
         """Settle the message."""
-        gate = await self._gate()
+        gate = self._gate()
         if gate is None:
             return await self._ask()
-        await self._settle(gate)
+        settled = await self._settle(gate)
         await self._tell_of(gate)
-        return _End(more=not gate.pause and gate.state is not MessageState.DUE)
+        ended = not gate.pause and gate.state is not MessageState.DUE
+        return _End(more=ended and settled.another_due)
 
-    async def _gate(self) -> Settlement | None:
+    def _gate(self) -> Settlement | None:
         """Why the agent is not asked now, if so."""
         message, settings, now = self._work.message, self._site.settings, self._parts.clock.now()
         if message.sender is None:
@@ -196,14 +195,11 @@ class _Run:
         channel = settings.channels.email
         if channel is None or channel.outgoing_server is None:
             return Settlement(MessageState.HELD, "no_outgoing_server", attempts=message.attempts)
-        return await self._cap(message, now)
+        return self._cap(message, now)
 
-    async def _cap(self, message: Message, now: datetime) -> Settlement | None:
-        assert message.sender is not None
-        counts = await self._parts.answering.counts(
-            self._site.id, message.thread_id, normalise(message.sender.address), now
-        )
-        reached = cap_reached(counts, self._site.settings.caps, message.trust)
+    def _cap(self, message: Message, now: datetime) -> Settlement | None:
+        counts, caps = self._work.counts, self._site.settings.caps
+        reached = cap_reached(counts, caps, message.trust) if counts else None
         if reached is None:
             return None
         if reached.scope == "site":
@@ -229,21 +225,23 @@ class _Run:
         except AgentFailed as exc:
             return await self._failed(exc, turn, agent.tries, notes)
         self._parts.steps.reached("answer:answered")
-        return await self.conclude(answer, turn, notes)
+        return await self.conclude(answer, turn, notes, sends=True)
 
     async def _answer(self, agent: Agent, turn: TurnRecord, token: str, notes: list[str]) -> Answer:
         message = self._work.message
         assert message.sender is not None
-        messages = await self._parts.answering.conversation(message.thread_id)
-        asked = build_turn(self._site, message, messages, turn, token, self._parts.blobs, notes.append)
+        messages, blobs = self._work.conversation, self._parts.blobs
+        asked = build_turn(self._site, message, messages, turn, token, blobs, notes.append)
         busy = answering_now.set(Busy(self._site.id, normalise(message.sender.address)))
         try:
             return await in_time(agent.answer(asked), self._parts.clock)
         finally:
             answering_now.reset(busy)
 
-    async def conclude(self, answer: Answer, turn: TurnRecord, notes: list[str] | None = None) -> _End:
-        """Settle with the agent's final word."""
+    async def conclude(
+        self, answer: Answer, turn: TurnRecord, notes: list[str] | None = None, *, sends: bool = False
+    ) -> _End:
+        """Settle with the agent's final word. Who `sends` the reply holds it from the moment it is stored."""
         events = self._notes(turn, notes or [])
         if answer.kind == "later":
             return await self._wait(turn, events)
@@ -256,22 +254,25 @@ class _Run:
             return await self._failed(AgentFailed(exc.text, code=exc.code), turn, 1, notes or [])
         await self._parts.blobs.put(frozen.raw)
         self._parts.steps.reached("answer:frozen")
-        await self._settle(
+        until = self._parts.clock.now() + LEASE
+        sending = SubmissionWork.at_birth(frozen.submission, self._parts.owner, until) if sends else None
+        settled = await self._settle(
             Settlement(
                 MessageState.ANSWERED,
                 "",
                 attempts=turn.attempt,
                 submission=frozen.submission,
+                sending=sending.claim if sending else None,
                 sent=frozen.sent,
                 turn=self._finished(turn, "answered"),
                 events=(*events, self._event("message.answered", turn, submission_id=frozen.submission.id)),
             )
         )
         self._parts.steps.reached("answer:settled")
-        return _End(more=True, submission_id=frozen.submission.id)
+        return _End(settled.another_due, frozen, sending, settled.site_version)
 
     async def _nothing(self, turn: TurnRecord, reason: str, events: tuple[Event, ...]) -> _End:
-        await self._settle(
+        settled = await self._settle(
             Settlement(
                 MessageState.NO_ANSWER,
                 "agent_said_nothing",
@@ -280,7 +281,7 @@ class _Run:
                 events=(*events, self._event("message.no_answer", turn, text=reason)),
             )
         )
-        return _End(more=True)
+        return _End(more=settled.another_due)
 
     async def _wait(self, turn: TurnRecord, events: tuple[Event, ...]) -> _End:
         until = self._parts.clock.now() + CALLBACK_TIME
@@ -307,7 +308,7 @@ class _Run:
             state = MessageState.DUE
         else:
             due, state = None, MessageState.FAILED
-        await self._settle(
+        settled = await self._settle(
             Settlement(state, error.code, due_at=due, attempts=turn.attempt, turn=finished, events=events)
         )
         if due is not None:
@@ -316,10 +317,10 @@ class _Run:
             await self._parts.notifier.tell(
                 self._site, "message.failed", thread_id=turn.thread_id, subject_id=turn.message_id
             )
-        return _End(more=not again)
+        return _End(more=not again and settled.another_due)
 
-    async def _settle(self, settlement: Settlement) -> None:
-        await self._parts.answering.settle(self._work.claim, settlement)
+    async def _settle(self, settlement: Settlement) -> Settled:
+        return await self._parts.answering.settle(self._work.claim, settlement)
 
     async def _tell_of(self, gate: Settlement) -> None:
         thread_id = self._work.thread.id

@@ -12,7 +12,7 @@ from postroom.core.policy import identity_for, reply_address
 from postroom.core.ports import Blobs, Clock
 from postroom.core.registry import Lists, Things
 from postroom.core.settings import EmailChannel
-from postroom.core.store import Outbox
+from postroom.core.store import Outbox, SubmissionWork
 from postroom.core.submission import Recipient, Submission, SubmissionKind, SubmissionStatus
 from postroom.engine.drafting import (
     addresses,
@@ -69,6 +69,15 @@ class Frozen:
     raw: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A stored submission; whoever asked for its claim has it as `work`, with its bytes."""
+
+    submission: Submission
+    work: SubmissionWork | None = None
+    raw: bytes = field(default=b"", repr=False)
+
+
 class Composer:
     """Writes mail in a site's name and stores it as a submission."""
 
@@ -89,11 +98,15 @@ class Composer:
         *,
         kind: SubmissionKind = SubmissionKind.NEW,
         submission_id: str | None = None,
-    ) -> Submission:
-        """Store a new mail as a submission. With a `submission_id` that exists already, that one is returned
-        and nothing is written. Raises `InvalidInput` (JSON pointers) and `TooLarge`."""
+        claiming: Callable[[Submission], SubmissionWork] | None = None,
+    ) -> "Queued":
+        """Store a new mail as a submission, under the claim that `claiming` makes of it if it is due now.
+
+        With a `submission_id` that exists already, that one is given and nothing is written. Raises
+        `InvalidInput` (JSON pointers) and `TooLarge`.
+        """
         if submission_id and (known := await self._things.submission(submission_id)):
-            return known
+            return Queued(known)
         now = self._clock.now()
         parent = await self._parent(site, mail)
         began = None if parent.thread else self._new_thread(site, mail, now)
@@ -116,8 +129,10 @@ class Composer:
             frozen.sent.id,
             frozen.submission.id,
         )
-        await self._outbox.add(frozen.submission, frozen.sent, began, event)
-        return frozen.submission
+        work = claiming(frozen.submission) if claiming and mail.send_at is None else None
+        claim = work.claim if work else None
+        stored = await self._outbox.add(frozen.submission, frozen.sent, began, event, claim)
+        return Queued(frozen.submission, work if stored else None, frozen.raw)
 
     async def answer(self, site: Site, message: Message, answer: Answer) -> Frozen:
         """The reply to a message: to its sender, in its thread, from the address it was sent to.

@@ -63,4 +63,4 @@ class Notifier:
             to=(site.settings.owner,), subject=subject, content=f"{text}{about}\n\nSite: {site.id}"
         )
         stored = await self._composer.queue(site, mail, kind=SubmissionKind.NOTICE)
-        await self._bells.ring(Bell(BellKind.SUBMISSION, stored.id))
+        await self._bells.ring(Bell(BellKind.SUBMISSION, stored.submission.id))

@@ -1,7 +1,9 @@
 """Agents and callers write first: a mail becomes a submission, and is tried at once (A4, B8)."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -20,6 +22,7 @@ from postroom.mail.address import normalise
 log = structlog.get_logger()
 
 WAIT_SECONDS = 10.0
+_Attempt = Coroutine[Any, Any, Submission | None]
 
 
 class Mailer:
@@ -40,7 +43,7 @@ class Mailer:
         self._idempotent = idempotent
         self._bells = bells
         self._clock = clock
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Submission | None]] = set()
 
     async def send(
         self,
@@ -58,13 +61,21 @@ class Mailer:
         _refuse_the_person_being_answered(site, mail)
         if mail.send_at is not None and mail.send_at <= self._clock.now():
             mail = replace(mail, send_at=None)
-        submission = await self._composer.queue(site, mail, submission_id=submission_id)
+        queued = await self._composer.queue(
+            site, mail, submission_id=submission_id, claiming=self._submitter.at_birth
+        )
+        submission = queued.submission
         if submission.due_at is not None and submission.due_at > self._clock.now():
             await self._bells.ring(Bell(BellKind.SUBMISSION, submission.id, submission.due_at))
             return submission
-        if submission.status is SubmissionStatus.QUEUED:
-            await self._try(submission.id, wait)
-        return await self._things.submission(submission.id) or submission
+        if queued.work is not None:
+            attempt = self._submitter.send(queued.work, queued.raw, site)
+            after = await self._try(submission.id, attempt, wait)
+        elif submission.status is SubmissionStatus.QUEUED:
+            after = await self._try(submission.id, self._submitter.look(submission.id), wait)
+        else:
+            return submission
+        return after or await self._things.submission(submission.id) or submission
 
     async def send_once(self, site: Site, mail: NewMail, key: str) -> Submission:
         """`send` under an idempotency key: the same key gives the same submission, and nothing is sent again.
@@ -82,23 +93,27 @@ class Mailer:
             raise NotFound("the submission of this key was deleted")
         return submission
 
-    async def _try(self, submission_id: str, wait: float) -> None:
-        attempt = asyncio.create_task(self._attempt(submission_id))
-        self._running.add(attempt)
-        attempt.add_done_callback(self._running.discard)
-        await asyncio.wait({attempt}, timeout=wait)
-
-    async def _attempt(self, submission_id: str) -> None:
-        try:
-            await self._submitter.look(submission_id)
-        except Exception:
-            # It is stored and will be due again: a fault here is not the caller's.
-            log.exception("send.failed", submission=submission_id)
+    async def _try(self, submission_id: str, attempt: _Attempt, wait: float) -> Submission | None:
+        """What the attempt comes to within so many seconds; it goes on when they are over."""
+        attempting = asyncio.create_task(_logged(submission_id, attempt))
+        self._running.add(attempting)
+        attempting.add_done_callback(self._running.discard)
+        await asyncio.wait({attempting}, timeout=wait)
+        return attempting.result() if attempting.done() else None
 
     async def close(self) -> None:
         """Wait for attempts under way."""
         if self._running:
             await asyncio.wait(self._running)
+
+
+async def _logged(submission_id: str, attempt: _Attempt) -> Submission | None:
+    try:
+        return await attempt
+    except Exception:
+        # It is stored and will be due again: a fault here is not the caller's.
+        log.exception("send.failed", submission=submission_id)
+        return None
 
 
 def request_hash(mail: NewMail) -> str:

@@ -2,12 +2,12 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from postroom.core.errors import LeaseLost, MailServerError, OutcomeUnknown, PostroomError, ServerCode
-from postroom.core.model import Bell, BellKind, Event, new_id
+from postroom.core.model import Bell, BellKind, Event, Site, new_id
 from postroom.core.ports import Bells, Blobs, Clock, MailSubmission, Steps
 from postroom.core.registry import Sites
 from postroom.core.store import Outbox, SubmissionWork
@@ -25,6 +25,15 @@ from postroom.engine.lease import LEASE, kept
 from postroom.engine.notify import Notifier
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A claimed submission, and what need not be looked up for it."""
+
+    work: SubmissionWork
+    raw: bytes | None = field(default=None, repr=False)
+    site: Site | None = None
 
 
 class Submitter:
@@ -54,22 +63,36 @@ class Submitter:
         self._steps = steps
         self._owner = owner
 
+    def at_birth(self, submission: Submission) -> SubmissionWork:
+        """The claim under which a submission is to be stored by whoever hands it to `send` next."""
+        return SubmissionWork.at_birth(submission, self._owner, self._clock.now() + LEASE)
+
     async def look(self, submission_id: str) -> None:
         """Attempt the submission if it is due and nobody else has it."""
         now = self._clock.now()
         work = await self._outbox.claim(submission_id, self._owner, now, now + LEASE)
-        if work is None:
-            return
+        if work is not None:
+            await self._under_claim(_Task(work))
+
+    async def send(self, work: SubmissionWork, raw: bytes, site: Site | None) -> Submission | None:
+        """Attempt a submission that was stored as claimed, its bytes (and its site) being at hand; how it
+        stands then, unless the claim was lost."""
+        return await self._under_claim(_Task(work, raw, site))
+
+    async def _under_claim(self, task: "_Task") -> Submission | None:
+        work = task.work
         self._steps.reached("submit:claimed")
         try:
             async with kept(work.claim, self._outbox.renew, self._clock):
-                after = await self._attempt(work)
+                after = await self._attempt(task)
                 await self._record(work, after)
+                return after
         except LeaseLost:
-            log.warning("submit.lease_lost", submission=submission_id)
+            log.warning("submit.lease_lost", submission=work.submission.id)
+            return None
 
-    async def _attempt(self, work: SubmissionWork) -> Submission:
-        submission = work.submission
+    async def _attempt(self, task: "_Task") -> Submission:
+        submission = task.work.submission
         now = self._clock.now()
         if submission.status is SubmissionStatus.TRANSMITTING:
             # Whoever sent the bytes died before the reply was recorded.
@@ -79,7 +102,7 @@ class Submitter:
         )
         chance = random.random()  # noqa: S311 - jitter
         try:
-            replies = await self._send(work, trying)
+            replies = await self._send(task, trying)
         except OutcomeUnknown:
             return retry.unknown(trying, self._clock.now())
         except LeaseLost:
@@ -89,18 +112,18 @@ class Submitter:
             return retry.failed_attempt(trying, exc.code, self._clock.now(), chance).submission
         return retry.conclude(trying, replies, self._clock.now(), chance).submission
 
-    async def _send(self, work: SubmissionWork, submission: Submission) -> Mapping[str, SmtpReply]:
-        site = await self._sites.get(submission.site_id)
+    async def _send(self, task: "_Task", submission: Submission) -> Mapping[str, SmtpReply]:
+        site = task.site or await self._sites.get(submission.site_id)
         login = await self._logins.submission(site) if site else None
         if login is None:
             raise MailServerError(ServerCode.AUTH_FAILED, "the site has no outgoing server or no password")
         open_states = (RecipientStatus.QUEUED, RecipientStatus.DEFERRED)
         waiting = tuple(r.address for r in submission.recipients if r.status in open_states)
         envelope = Envelope(submission.sender, waiting, submission.smtputf8)
-        raw = await self._blobs.get(submission.raw)
+        raw = task.raw or await self._blobs.get(submission.raw)
 
         async def transmitting() -> None:
-            await self._outbox.transmitting(work.claim, self._clock.now())
+            await self._outbox.transmitting(task.work.claim, self._clock.now())
 
         return await self._mail.submit(login, envelope, raw, transmitting)
 

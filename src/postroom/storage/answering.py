@@ -17,8 +17,9 @@ from sqlalchemy import (
     update,
 )
 
-from postroom.core.model import Claim, Message, MessageState, TurnRecord
-from postroom.core.store import AnswerCounts, AnswerWork, Settlement
+from postroom.core.model import Claim, Message, MessageState, Site, Thread, TurnRecord
+from postroom.core.store import AnswerCounts, AnswerWork, Settled, Settlement
+from postroom.mail.address import normalise
 from postroom.storage.counts import answer_counts
 from postroom.storage.database import Database
 from postroom.storage.filing import Filing, add_events, grown
@@ -32,6 +33,7 @@ from postroom.storage.rows import (
     turn_values,
 )
 from postroom.storage.sending import Sending
+from postroom.storage.sites import SqlSites
 from postroom.storage.statements import Connection, Statement, columns_of, given
 from postroom.storage.tables import messages, sites, threads, turns
 from postroom.storage.types import EPOCH
@@ -103,6 +105,7 @@ _COUNT_ATTEMPT = Statement(
     update(messages).where(messages.c.id == _claimed_message).values(attempts=messages.c.attempts + 1)
 )
 _PAUSE = bindparam("b_pause", type_=threads.c.paused.type)
+_version = select(sites.c.version).where(sites.c.id == threads.c.site_id).scalar_subquery().label("version")
 _GIVE_BACK = Statement(
     update(threads)
     .where(ours(threads))
@@ -111,7 +114,7 @@ _GIVE_BACK = Statement(
         paused=case((_PAUSE != "", _PAUSE), else_=threads.c.paused),
         **grown(bindparam("b_added"), bindparam("b_at", type_=threads.c.last_at.type)),
     )
-    .returning(threads.c.lease_message)
+    .returning(threads.c.lease_message, _version)
 )
 _END = Statement(
     update(messages)
@@ -129,14 +132,24 @@ _END = Statement(
     )
     .returning(messages.c.trust, messages.c.sender)
 )
+_ANOTHER_DUE = Statement(
+    select(messages.c.id)
+    .where(
+        messages.c.thread_id == bindparam("thread"),
+        messages.c.state == _DUE,
+        messages.c.id != bindparam("message"),
+    )
+    .limit(1)
+)
 _TURN_FIELDS = [column.name for column in turns.c if column.name not in ("id", "site_id")]
 
 
 class SqlAnswering:
     """`core.store.Answering` on a database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sites: SqlSites) -> None:
         self._database = database
+        self._sites = sites
         self._leases = Leases(threads)
         self._filing = Filing(database.dialect)
         self._sending = Sending(database.dialect)
@@ -165,12 +178,32 @@ class SqlAnswering:
                 return None
             claim = claim_of(row)
             message = connection.first(_CLAIMED, {"message": row.lease_message})
-            if message is None:  # settled by another between the statement's look and its lock
+            site = self._sites.find(connection, row.site_id)
+            if (
+                message is None or site is None
+            ):  # settled by another between the statement's look and its lock
                 connection.first(_GIVE_BACK, claim_values(claim) | _give_back_values("", None))
                 return None
-            return AnswerWork(claim, thread_of(row), message_of(message))
+            return self._work(connection, claim, thread_of(row), message_of(message), site, now)
 
         return await self._database.write("answer-claim", work)
+
+    def _work(
+        self,
+        connection: Connection,
+        claim: Claim,
+        thread: Thread,
+        message: Message,
+        site: Site,
+        now: datetime,
+    ) -> AnswerWork:
+        alone = thread.messages == 1
+        conversation = (message,) if alone else _conversation(connection, thread.id)
+        counts = None
+        if message.sender is not None and site.settings.caps.any:
+            correspondent = normalise(message.sender.address)
+            counts = answer_counts(connection, site.id, thread.id, correspondent, now)
+        return AnswerWork(claim, thread, message, site, conversation, counts)
 
     async def renew(self, claim: Claim, until: datetime) -> Claim:
         """`Answering.renew`."""
@@ -179,8 +212,7 @@ class SqlAnswering:
 
     async def conversation(self, thread_id: str) -> tuple[Message, ...]:
         """`Answering.conversation`."""
-        rows = await self._database.read(lambda c: c.all(_CONVERSATION, {"thread": thread_id}))
-        return tuple(message_of(row) for row in rows)
+        return await self._database.read(lambda c: _conversation(c, thread_id))
 
     async def counts(self, site_id: str, thread_id: str, correspondent: str, now: datetime) -> AnswerCounts:
         """`Answering.counts`."""
@@ -195,23 +227,31 @@ class SqlAnswering:
 
         await self._database.write("turn-begin", work)
 
-    async def settle(self, claim: Claim, settlement: Settlement) -> None:
+    async def settle(self, claim: Claim, settlement: Settlement) -> Settled:
         """`Answering.settle`."""
-        await self._database.write("settle", lambda c: self._settle(c, claim, settlement))
+        return await self._database.write("settle", lambda c: self._settle(c, claim, settlement))
 
-    def _settle(self, connection: Connection, claim: Claim, settlement: Settlement) -> None:
+    def _settle(self, connection: Connection, claim: Claim, settlement: Settlement) -> Settled:
         given = _give_back_values(settlement.pause, settlement.sent)
         row = connection.first(_GIVE_BACK, claim_values(claim) | given)
         if row is None:
             raise lost()
         question = connection.first(_END, _end_values(row.lease_message, settlement))
         if settlement.submission is not None:
-            self._sending.add(connection, settlement.submission, question)
+            self._sending.add(connection, settlement.submission, settlement.sending, question)
         if settlement.sent is not None:
             self._filing.add_alone(connection, settlement.sent)
         if settlement.turn is not None:
             connection.run(self._put_turn, turn_values(settlement.turn))
         add_events(connection, settlement.events)
+        # A statement of its own, so that it sees what came while the row was waited for. What comes from now
+        # on waits for us, and then rings.
+        others = {"thread": claim.id, "message": row.lease_message}
+        return Settled(connection.first(_ANOTHER_DUE, others) is not None, row.version)
+
+
+def _conversation(connection: Connection, thread_id: str) -> tuple[Message, ...]:
+    return tuple(message_of(row) for row in connection.all(_CONVERSATION, {"thread": thread_id}))
 
 
 def _give_back_values(pause: str, sent: Message | None) -> dict[str, Any]:

@@ -44,9 +44,11 @@ class Filing:
             for table in (parties, contacts, places)
         )
 
-    def begin(self, connection: Connection, thread: Thread) -> None:
-        """Store a conversation that has no message yet."""
-        connection.run(_ADD_THREAD, thread_values(thread))
+    def begin(self, connection: Connection, thread: Thread, first: Message) -> None:
+        """Store a conversation with its first message."""
+        last_at = max(thread.last_at, first.received_at)
+        connection.run(_ADD_THREAD, thread_values(thread) | {"messages": 1, "last_at": last_at})
+        self.add_alone(connection, first)
 
     def add(self, connection: Connection, message: Message) -> None:
         """Store a message in its conversation, which grows by it."""

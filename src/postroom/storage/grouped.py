@@ -1,14 +1,15 @@
 """Group commit: transactions that wait for the one writer of SQLite go to disk together.
 
-Each runs in a savepoint of its own, so that one which fails undoes only itself; they share the COMMIT, which
-is the wait for the disk. Whoever comes alone commits alone.
+They share the COMMIT, which is the wait for the disk. When one of them fails all is undone, and they run
+again with a savepoint each, so that who fails undoes only itself. Whoever comes alone commits alone.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from postroom.core.errors import PostroomError
@@ -123,37 +124,44 @@ class Grouped:
     def _together(self, jobs: list[_Job[Any]]) -> list[_Outcome]:
         if len(jobs) < 2:
             return [self._alone(job) for job in jobs]
-        transaction = self._lane.pool.open()
-        try:
-            outcomes = transaction.run(lambda connection: [self._within(connection, job) for job in jobs])
-        except PostroomError:
-            # The transaction as a whole broke: who is to blame must not take the others along.
-            transaction.close()
-            return [self._alone(job) for job in jobs]
-        except BaseException:
-            transaction.close()
-            raise
-        return self._committed(transaction, jobs, outcomes)
+        # Savepoints cost as much as the statements between them, and hardly ever does one fail.
+        for within in (_trusting, self._within):
+            transaction = self._lane.pool.open()
+            try:
+                outcomes = transaction.run(partial(_each, within, jobs))
+            except PostroomError:
+                # The transaction as a whole broke: who is to blame must not take the others along.
+                transaction.close()
+                break
+            except _Failed:
+                transaction.close()
+                continue
+            except BaseException:
+                transaction.close()
+                raise
+            return self._committed(transaction, jobs, outcomes)
+        return [self._alone(job) for job in jobs]
 
     def _committed(
         self, transaction: Transaction, jobs: list[_Job[Any]], outcomes: list[_Outcome]
     ) -> list[_Outcome]:
+        done = [job for job, outcome in zip(jobs, outcomes, strict=True) if outcome.error is None]
         try:
+            for job in done:
+                self._steps.reached(f"before-commit:{job.name}")
             transaction.commit()
         except PostroomError as exc:
             return [outcome if outcome.error else _Outcome(error=exc) for outcome in outcomes]
         finally:
             transaction.close()
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            if outcome.error is None:
-                self._steps.reached(f"commit:{job.name}")
+        for job in done:
+            self._steps.reached(f"commit:{job.name}")
         return outcomes
 
     def _within(self, connection: Connection, job: _Job[Any]) -> _Outcome:
         connection.command("SAVEPOINT job")
         try:
             result = job.work(connection)
-            self._steps.reached(f"before-commit:{job.name}")
         except Exception as exc:  # noqa: BLE001 - it is its caller's to handle
             connection.command("ROLLBACK TO job")
             connection.command("RELEASE job")
@@ -169,3 +177,20 @@ class Grouped:
             return _Outcome(error=exc)
         self._steps.reached(after)
         return _Outcome(result)
+
+
+class _Failed(Exception):
+    """One of the jobs failed where none was expected to."""
+
+
+def _each(
+    within: Callable[[Connection, _Job[Any]], _Outcome], jobs: list[_Job[Any]], connection: Connection
+) -> list[_Outcome]:
+    return [within(connection, job) for job in jobs]
+
+
+def _trusting(connection: Connection, job: _Job[Any]) -> _Outcome:
+    try:
+        return _Outcome(job.work(connection))
+    except Exception as exc:
+        raise _Failed from exc

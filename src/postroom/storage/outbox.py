@@ -89,7 +89,14 @@ class SqlOutbox:
         self._sending = Sending(database.dialect)
         self._leases = Leases(submissions)
 
-    async def add(self, submission: Submission, sent: Message, thread: Thread | None, event: Event) -> bool:
+    async def add(
+        self,
+        submission: Submission,
+        sent: Message,
+        thread: Thread | None,
+        event: Event,
+        sending: Claim | None = None,
+    ) -> bool:
         """`Outbox.add`."""
 
         def work(connection: Connection) -> bool:
@@ -97,9 +104,11 @@ class SqlOutbox:
             if connection.first(_EXISTS, {"submission": submission.id}) is not None:
                 return False
             if thread is not None:
-                self._filing.begin(connection, thread)
-            self._sending.add(connection, submission)
-            self._filing.add(connection, sent)
+                self._filing.begin(connection, thread, sent)
+                self._sending.add(connection, submission, sending)
+            else:
+                self._sending.add(connection, submission, sending)
+                self._filing.add(connection, sent)
             add_events(connection, [event])
             return True
 

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, insert, select
 
-from postroom.core.model import TrustLevel
+from postroom.core.model import Claim, TrustLevel
 from postroom.core.submission import Submission, SubmissionKind
 from postroom.storage.dialect import Dialect
 from postroom.storage.filing import Filing, storable
-from postroom.storage.rows import submission_values
+from postroom.storage.rows import Values, submission_values
 from postroom.storage.statements import Connection, Row, Statement, columns_of, given
 from postroom.storage.tables import answered, messages, submissions
 
-_COLUMNS = [name for name in columns_of(submissions) if not name.startswith("lease_")]
-_ADD = Statement(insert(submissions).inline().values(given(*_COLUMNS)))
+_ADD = Statement(insert(submissions).inline().values(given(*columns_of(submissions))))
 _QUESTION = Statement(
     select(messages.c.trust, messages.c.sender).where(messages.c.id == bindparam("message"))
 )
@@ -27,9 +26,17 @@ class Sending:
         adding = dialect.insert(answered).values(given(*columns_of(answered)))
         self._add_answered = Statement(adding.on_conflict_do_nothing())
 
-    def add(self, connection: Connection, submission: Submission, question: Row | None = None) -> None:
-        """Store a submission. `question`: `trust` and `sender` of the message that it answers, when they are
-        at hand."""
+    def add(
+        self,
+        connection: Connection,
+        submission: Submission,
+        claim: Claim | None,
+        question: Row | None = None,
+    ) -> None:
+        """Store a submission, under a claim when there is one.
+
+        `question`: `trust` and `sender` of the message that it answers, when they are at hand.
+        """
         recipients = storable(recipient.address for recipient in submission.recipients)
         new_sender = False
         if submission.kind is SubmissionKind.ANSWER:
@@ -39,7 +46,8 @@ class Sending:
         new = self._filing.add_contacts(connection, submission.site_id, recipients)
         if submission.kind is SubmissionKind.ANSWER:
             new_sender = new == len(recipients) and not _is_verified(question)
-        connection.run(_ADD, submission_values(submission) | {"new_sender": new_sender})
+        values = submission_values(submission) | _lease_values(claim)
+        connection.run(_ADD, values | {"new_sender": new_sender})
 
     def _note_answered(
         self, connection: Connection, submission: Submission, correspondents: Sequence[str]
@@ -50,6 +58,12 @@ class Sending:
             "submission_id": submission.id,
         }
         connection.run_many(self._add_answered, [common | {"address": a} for a in correspondents])
+
+
+def _lease_values(claim: Claim | None) -> Values:
+    if claim is None:
+        return {"lease_owner": None, "lease_until": None, "lease_token": 0}
+    return {"lease_owner": claim.owner, "lease_until": claim.until, "lease_token": claim.token}
 
 
 def _correspondents(recipients: Sequence[str], question: Row | None) -> list[str]:
