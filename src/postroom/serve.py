@@ -19,6 +19,7 @@ from postroom.core.ports import Steps
 from postroom.datadir import held_data_directory, write_private
 from postroom.ending import Ending
 from postroom.engine.keys import Keyring
+from postroom.engine.restored import settle_if_restored
 from postroom.logs import configure
 from postroom.service import DEFAULT_SITE, EMBEDDED_OWNER, Service, opened
 
@@ -103,6 +104,7 @@ async def prepare(service: Service) -> None:
     email = service.settings.email
     await service.accounts.set_environment(DEFAULT_SITE, email.document if email else None)
     await _admin_key(service)
+    await settle_if_restored(service.store.restoring, service.clock)
     if service.settings.embedded:
         # The data directory is locked: whoever held these claims is dead.
         await service.store.desk.release(EMBEDDED_OWNER)

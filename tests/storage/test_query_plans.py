@@ -16,7 +16,7 @@ GROWING = (
 )
 # These indexes hold nothing but work to be done: reading all of one is what is wanted.
 WORK_ONLY = ("ix_submissions_transmitting", "ix_messages_due", "ix_submissions_queued")
-# Reports over everything, lists that are short or asked for rarely, and what goes with a site: keys of two days.
+# Reports over everything, lists that are short or asked for rarely, and what goes with a site.
 WHOLE_BY_DESIGN = (r"GROUP BY", r"FROM keys ORDER BY", r"DELETE FROM idempotency WHERE substr")
 # What tells a few rows among all of a site: whoever asks for one must be served by its index.
 TELLING = ("message_key", "content_key", "thread_id", "address", "raw", "key_hash")

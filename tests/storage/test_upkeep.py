@@ -1,6 +1,7 @@
 """Forgetting what is old and finished, and nothing else; and leaving nothing of a site that is deleted."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, inspect, text
@@ -33,7 +34,7 @@ from tests.support.stored import (
     turn,
 )
 
-DONE = {"state": MessageState.ANSWERED, "due_at": None}
+DONE: dict[str, Any] = {"state": MessageState.ANSWERED, "due_at": None}
 TOMORROW = later(days=1)
 
 
@@ -104,7 +105,7 @@ async def test_retention_takes_a_finished_submission_with_its_bytes(acme: Store)
     ids=["queued", "transmitting", "unknown", "aftercare", "sent later"],
 )
 async def test_retention_leaves_what_is_on_its_way_with_its_bytes(
-    acme: Store, fields: dict[str, object]
+    acme: Store, fields: dict[str, Any]
 ) -> None:
     await take_in(acme, message(1, answered_by="sub_1", **DONE))
     assert await acme.outbox.add(answer_to(message(1), **fields), outgoing(), None, event())

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from postroom.api import shown, views
 from postroom.api.auth import Caller, CallerOf, Parts, bearer, caller_of, not_found
+from postroom.api.desk import hand, message_of, submission_of
 from postroom.api.openapi import gives
 from postroom.api.parts import ApiParts
 from postroom.api.sites import After, Limit
@@ -141,13 +142,13 @@ async def resume_thread(thread_id: str, caller: CallerOf, parts: Parts) -> Json:
 @router.get("/api/messages/{message_id}", responses=gives(shown.ShownMessage))
 async def get_message(message_id: str, caller: CallerOf, parts: Parts) -> Json:
     """A message."""
-    return views.message(await _message(message_id, caller, parts))
+    return views.message(await message_of(message_id, caller, parts))
 
 
 @router.get("/api/messages/{message_id}/raw", response_class=Response)
 async def get_raw(message_id: str, caller: CallerOf, parts: Parts) -> Response:
     """The exact bytes of a message."""
-    found = await _message(message_id, caller, parts)
+    found = await message_of(message_id, caller, parts)
     data = await parts.blobs.get(found.raw)
     headers = {**SAFE_HEADERS, "Content-Disposition": f'attachment; filename="{found.id}.eml"'}
     return Response(data, media_type="message/rfc822", headers=headers)
@@ -156,12 +157,8 @@ async def get_raw(message_id: str, caller: CallerOf, parts: Parts) -> Response:
 @router.post("/api/messages/{message_id}/retry", responses=gives(shown.ShownMessage))
 async def retry_message(message_id: str, caller: CallerOf, parts: Parts) -> Json:
     """Ask the agent (again) about a message that is held or has failed."""
-    found = await _message(message_id, caller, parts)
-    event = _event(parts, found.site_id, "message.retried", thread_id=found.thread_id, message_id=found.id)
-    if not await parts.store.desk.retry(message_id, parts.clock.now(), event):
-        raise Conflict("the message is neither held nor failed", code="not_retryable")
-    await parts.ring(Bell(BellKind.THREAD, found.thread_id))
-    return views.message(await _message(message_id, caller, parts))
+    await hand(parts).retry(await message_of(message_id, caller, parts))
+    return views.message(await message_of(message_id, caller, parts))
 
 
 @router.get("/api/attachments/{attachment_id}", response_class=Response)
@@ -179,10 +176,7 @@ async def get_attachment(attachment_id: str, request: Request, parts: Parts) -> 
 @router.get("/api/submissions/{submission_id}", responses=gives(shown.ShownSubmission))
 async def get_submission(submission_id: str, caller: CallerOf, parts: Parts) -> Json:
     """A submission with what is known per recipient."""
-    found = await parts.store.things.submission(submission_id)
-    if found is None or not caller.reaches(found.site_id):
-        raise not_found("submission")
-    return views.submission(found)
+    return views.submission(await submission_of(submission_id, caller, parts))
 
 
 @router.delete("/api/submissions/{submission_id}", responses=gives(shown.ShownSubmission))
@@ -207,13 +201,6 @@ async def _thread(thread_id: str, caller: Caller, parts: ApiParts) -> Thread:
     found = await parts.store.things.thread(thread_id)
     if found is None or not caller.reaches(found.site_id):
         raise not_found("thread")
-    return found
-
-
-async def _message(message_id: str, caller: Caller, parts: ApiParts) -> Message:
-    found = await parts.store.things.message(message_id)
-    if found is None or not caller.reaches(found.site_id):
-        raise not_found("message")
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from postroom import __version__
-from postroom.cli import keys, mail, serving
+from postroom.cli import backup, desk, export, keys, mail, serving
 from postroom.core.errors import PostroomError
 from postroom.inspect.command import inspect
 
@@ -23,7 +23,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (*serving.COMMANDS, *mail.COMMANDS, inspect):
+for command in (
+    *serving.COMMANDS,
+    *mail.COMMANDS,
+    *desk.COMMANDS,
+    *export.COMMANDS,
+    *backup.COMMANDS,
+    inspect,
+):
     app.command()(command)
 app.add_typer(keys.keys_app, name="keys")
 app.add_typer(keys.secrets_app, name="secrets")

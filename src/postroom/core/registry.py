@@ -233,6 +233,29 @@ class Upkeep(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What a restored database had left to do: submissions whose outcome nobody knows now, and messages
+    that wait until the mailboxes were looked at."""
+
+    submissions: int
+    messages: int
+
+
+class Restoring(Protocol):
+    """What happens once after the database was restored from a backup. Since the backup was taken the
+    world went on: what was on its way may have been sent, and what was due may have been answered."""
+
+    async def marked(self) -> bool:
+        """Whether this database is a copy that `settle` was not called for."""
+        ...
+
+    async def settle(self, now: datetime, wait: timedelta) -> Unfinished:
+        """Submissions on their way become `unknown` (and are looked for in Sent), messages that are due
+        wait so long for what Sent tells of them."""
+        ...
+
+
 class Archive(Protocol):
     """Everything of a site in pages, oldest first."""
 

@@ -19,6 +19,7 @@ from postroom.storage.intake import SqlIntake
 from postroom.storage.keys import SqlKeys
 from postroom.storage.lists import SqlLists
 from postroom.storage.outbox import SqlOutbox
+from postroom.storage.restoring import SqlRestoring
 from postroom.storage.schema import check_schema
 from postroom.storage.shares import SqlShares
 from postroom.storage.sites import SqlSites
@@ -73,6 +74,7 @@ def _store(database: Database) -> Store:
         idempotency=SqlIdempotency(database),
         upkeep=SqlUpkeep(database),
         archive=SqlArchive(database),
+        restoring=SqlRestoring(database),
         shares=SqlShares(database),
         held=held,
     )
