@@ -8,7 +8,7 @@ from postroom.adapters.smtp_kept import Keeping
 from postroom.core.errors import MailServerError, ServerCode
 from tests.support.certificates import CertificateAuthority
 from tests.support.scripted_smtp import CLOSE, HANG, Raw, Reaction
-from tests.support.submitting import SHORT, Client, MakeServer, login_for
+from tests.support.submitting import SHORT, THREE, Client, MakeServer, login_for
 
 
 @pytest.mark.parametrize("starttls", [False, True], ids=["tls", "starttls"])
@@ -135,3 +135,24 @@ async def test_a_cancelled_submission_leaves_no_connection(client: Client, serve
         with pytest.raises(asyncio.CancelledError):
             await task
         await peer.until_open(0)
+
+
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()], ids=["said at once", "one by one"])
+async def test_after_a_refused_sender_the_replies_still_belong_to_their_commands(
+    client: Client, server: MakeServer, extensions: tuple[str, ...]
+) -> None:
+    async with server(on={"mail": ["550 5.7.1 not you"]}, extensions=extensions) as peer:
+        refused = await client.submit(login_for(peer.port))
+        taken = await client.submit(login_for(peer.port))
+    assert refused["one@example.test"].code == 550
+    assert taken["one@example.test"].accepted
+    assert (peer.connections, len(peer.heard("RSET")), len(peer.messages)) == (1, 1, 1)
+
+
+async def test_what_is_said_at_once_is_answered_per_recipient(client: Client, server: MakeServer) -> None:
+    async with server(on={"rcpt": ["250 a", "550 5.1.1 nobody", "250 c"]}) as peer:
+        replies = await client.submit(login_for(peer.port), THREE)
+        again = await client.submit(login_for(peer.port), THREE)
+    assert [replies[address].code for address in THREE.recipients] == [250, 550, 250]
+    assert all(reply.accepted for reply in again.values())
+    assert [len(message.recipients) for message in peer.messages] == [2, 3]

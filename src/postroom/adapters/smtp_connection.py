@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -50,11 +51,13 @@ class SmtpConnection:
         self.deadlines = deadlines
         self.extensions: Mapping[str, str] = {}
         self._leaving = False
+        self._ahead: deque[bytes] = deque()
 
     @property
     def usable(self) -> bool:
         """Whether another command may be sent: connected, and the server has not taken its leave."""
-        return self.wire.is_connected and not self._leaving and not self.wire.spoke_unasked
+        silent = not self.wire.spoke_unasked and not self._ahead
+        return self.wire.is_connected and not self._leaving and silent
 
     async def greeting(self) -> None:
         """Read the server's greeting. Raises when it is not 2xx."""
@@ -74,10 +77,32 @@ class SmtpConnection:
             raise refused_greeting(reply)
         self.extensions = extensions_of(response.message)
 
+    def say_ahead(self, lines: Sequence[bytes]) -> None:
+        """Send several commands at once (RFC 2920); `command` then gives the reply to each in its turn."""
+        self._ahead.extend(lines)
+        with self._translated():
+            self.wire.expect(len(lines))
+            self.wire.write(b"".join(line + b"\r\n" for line in lines))
+
+    async def hear_out(self) -> None:
+        """Take the replies to commands said ahead that nobody wants any more."""
+        while self._ahead:
+            await self.command(self._ahead[0])
+
     async def command(self, *words: bytes, seconds: float | None = None) -> SmtpReply:
         """Send a command and give the reply, whatever it says."""
+        if self._ahead:
+            return await self._reply_to_ahead(b" ".join(words), seconds or self.deadlines.command)
         with self._translated():
             response = await self.wire.execute_command(*words, timeout=seconds or self.deadlines.command)
+        return self._noted(response)
+
+    async def _reply_to_ahead(self, line: bytes, seconds: float) -> SmtpReply:
+        said = self._ahead.popleft()
+        assert said == line, "commands are taken up in the order in which they were said ahead"
+        with self._translated():
+            async with asyncio.timeout(seconds):
+                response = await self.wire.next_reply()
         return self._noted(response)
 
     async def reply(self, seconds: float) -> SmtpReply:

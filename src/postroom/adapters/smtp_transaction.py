@@ -5,7 +5,8 @@ taken the message; from then until its reply nobody knows.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,7 +83,9 @@ class Transaction:
         self._steps.reached("smtp:connected")
         refusal = _unfit(self._envelope, self._message, connection.extensions)
         if refusal is None:
-            reply = await connection.command(b"MAIL", *self._mail(connection.extensions), seconds=seconds)
+            if "PIPELINING" in connection.extensions:
+                self._name_all(connection)
+            reply = await connection.command(*self._mail(connection.extensions), seconds=seconds)
             if reply.accepted:
                 self._steps.reached("smtp:mail")
                 return None
@@ -91,7 +94,16 @@ class Transaction:
             if about_the_login(reply):
                 raise refused_login(reply, self._login)
             refusal = reply
+            with suppress(MailServerError):  # it is refused whatever they are
+                await connection.hear_out()
         return dict.fromkeys(self._recipients, refusal)
+
+    def _name_all(self, connection: SmtpConnection) -> None:
+        """MAIL and every RCPT in one go (RFC 2920). Not DATA: a server that refuses all recipients and asks
+        for the message nevertheless would have to be hung up on."""
+        paths = (_path(recipient, self._envelope.smtputf8) for recipient in self._recipients)
+        mail = b" ".join(self._mail(connection.extensions))
+        connection.say_ahead([mail, *(_rcpt(path) for path in paths if path)])
 
     async def finish(
         self, connection: SmtpConnection, transmitting: Callable[[], Awaitable[None]]
@@ -115,7 +127,7 @@ class Transaction:
         """RCPT for each; refusals go into `replies`."""
         for recipient in self._recipients:
             path = _path(recipient, self._envelope.smtputf8)
-            reply = await connection.command(b"RCPT", b"TO:" + path) if path else _NO_ADDRESS
+            reply = await connection.command(_rcpt(path)) if path else _NO_ADDRESS
             if reply.code == SERVICE_CLOSING:
                 raise asks_to_wait(reply)
             if not reply.accepted:
@@ -147,10 +159,11 @@ class Transaction:
         first, second = self._message.halves()
         early = await _send(connection, first)
         self._steps.reached("smtp:data-half")
-        early = early or await _send(connection, second)
+        *blocks, last = second
+        early = early or await _send(connection, blocks)
         if early:
             return await self._verdict_before_the_end(connection)
-        connection.put(b".\r\n")
+        connection.put(last + b".\r\n")
         self._steps.reached("smtp:data-sent")
         reply = await self._verdict(connection)
         self._steps.reached("smtp:reply")
@@ -177,6 +190,7 @@ class Transaction:
         return reply
 
     def _mail(self, extensions: Mapping[str, str]) -> Iterator[bytes]:
+        yield b"MAIL"
         yield b"FROM:" + (_path(self._envelope.sender, self._envelope.smtputf8) or b"<>")
         if "SIZE" in extensions:
             yield f"SIZE={self._message.size}".encode()
@@ -186,7 +200,7 @@ class Transaction:
             yield b"SMTPUTF8"
 
 
-async def _send(connection: SmtpConnection, blocks: Iterator[bytes]) -> bool:
+async def _send(connection: SmtpConnection, blocks: Iterable[bytes]) -> bool:
     """Write the blocks; True, and not all was written, when the server has answered meanwhile."""
     for block in blocks:
         await connection.write(block)
@@ -218,6 +232,10 @@ def _unfit(envelope: Envelope, message: Outgoing, extensions: Mapping[str, str])
             552, f"5.3.4 the message has {message.size} bytes, the mail server takes at most {limit}"
         )
     return None
+
+
+def _rcpt(path: bytes) -> bytes:
+    return b"RCPT TO:" + path
 
 
 def _path(address: str, smtputf8: bool) -> bytes | None:
