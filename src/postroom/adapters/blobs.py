@@ -2,18 +2,19 @@
 
 import asyncio
 import os
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
+from postroom.adapters.together import Together
 from postroom.core.clock import SystemClock
 from postroom.core.errors import Move, NotFound, PostroomError
 from postroom.core.ports import Blobs, Clock
@@ -22,7 +23,10 @@ T = TypeVar("T")
 
 _HEX = frozenset("0123456789abcdef")
 _ABANDONED_AFTER = 24 * 3600.0
-_WRITERS = 4
+_THREADS = 4
+_PUTTING = 2
+_GETTING = 2
+_TOGETHER = 32
 _ASIDE = "aside-"
 
 
@@ -40,34 +44,36 @@ class BlobDamaged(PostroomError):
 class FileBlobs:
     """`core.ports.Blobs` in a directory.
 
-    A blob lies at `ab/cd/abcd…`. It is written to `tmp/`, synced, renamed into place, and the folder is
-    synced, so after `put` returns a power cut cannot take it back, and a half-written file is never seen
-    under a digest. Writes run on a few threads: calling `put` many times at once is the way to batch.
+    A blob lies at `ab/abcd…`. It is written to `tmp/`, synced, renamed into place, and the folder is synced,
+    so after `put` returns a power cut cannot take it back, and a half-written file is never seen under a
+    digest. What is put at the same time is written together.
     """
 
     def __init__(self, root: Path, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._root = root
         self._incoming = root / "tmp"
-        self._threads = ThreadPoolExecutor(_WRITERS, thread_name_prefix="blobs")
-        self._durable: set[Path] = set()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+        self._puts = Together(self._threads, self._put_all, at_once=_PUTTING, most=_TOGETHER)
+        self._gets = Together(self._threads, self._get_all, at_once=_GETTING, most=_TOGETHER)
+        self._drafts = count()
         self._lay_out()
         self._clear_incoming()
 
     async def put(self, data: bytes) -> str:
         """Store durably and give the digest; equal bytes are stored once."""
-        return await self._run(lambda: self._put(data))
+        return await self._puts.run(data)
 
     async def get(self, digest: str) -> bytes:
         """The bytes, checked against their digest. Raises `NotFound`, `BlobDamaged`."""
-        return await self._run(lambda: checked(digest, self._read(digest)))
+        return await self._gets.run(digest)
 
     async def delete(self, digest: str) -> None:
         """Remove; nothing happens when it is gone already."""
         await self._run(lambda: self._path(digest).unlink(missing_ok=True) if is_digest(digest) else None)
 
     async def older(self, than: datetime) -> AsyncIterator[tuple[str, ...]]:
-        """`Blobs.older`: a batch is one of the 256 upper folders."""
+        """`Blobs.older`: a batch is one of the 256 folders."""
         for first in range(256):
             found = await self._run(partial(self._older, self._root / f"{first:02x}", than.timestamp()))
             if found:
@@ -85,21 +91,30 @@ class FileBlobs:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _path(self, digest: str) -> Path:
-        return self._root / digest[:2] / digest[2:4] / digest
+        return self._root / digest[:2] / digest
+
+    def _put_all(self, blobs: Sequence[bytes]) -> list[str | Exception]:
+        """Write them and then sync the folders, of which many may share one."""
+        put = [_or_fault(partial(self._put, data)) for data in blobs]
+        # Also when one was there already: another may have renamed it and not synced the folder yet.
+        folders = {digest[:2] for digest in put if isinstance(digest, str)}
+        synced = {first: _or_fault(partial(_sync_folder, self._root / first)) for first in sorted(folders)}
+        return [(synced[digest[:2]] or digest) if isinstance(digest, str) else digest for digest in put]
 
     def _put(self, data: bytes) -> str:
         digest = sha256(data).hexdigest()
         path = self._path(digest)
-        self._make_folder(path.parent)
         if not (_holds(path, len(data)) and self._touch(path)):
-            draft = self._write(data)
-            self._touch(draft)
-            draft.rename(path)
-        # Also when it was there already: another task may have renamed it and not synced the folder yet.
-        _sync_folder(path.parent)
+            self._write(digest, data).rename(path)
         return digest
 
-    def _touch(self, path: Path) -> bool:
+    def _get_all(self, digests: Sequence[str]) -> list[bytes | Exception]:
+        return [_or_fault(partial(self._get, digest)) for digest in digests]
+
+    def _get(self, digest: str) -> bytes:
+        return checked(digest, self._read(digest))
+
+    def _touch(self, path: Path | int) -> bool:
         """Note that it is put now; whether it is still there. `discard` looks at this last."""
         now = self._clock.now().timestamp()
         try:
@@ -109,9 +124,7 @@ class FileBlobs:
         return True
 
     def _older(self, folder: Path, than: float) -> tuple[str, ...]:
-        found: list[str] = []
-        for lower in _entries(folder):
-            found += [entry.name for entry in _entries(lower.path) if _put_at(entry, than) < than]
+        found = (entry.name for entry in _entries(folder) if _put_at(entry, than) < than)
         return tuple(name for name in found if is_digest(name))
 
     def _discard(self, digest: str, put_before: float) -> bool:
@@ -135,13 +148,15 @@ class FileBlobs:
         aside.rename(path)
         _sync_folder(path.parent)
 
-    def _write(self, data: bytes) -> Path:
-        handle, name = tempfile.mkstemp(dir=self._incoming)
+    def _write(self, digest: str, data: bytes) -> Path:
+        path = self._incoming / f"{digest}.{os.getpid()}.{next(self._drafts)}"
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        return Path(name)
+            self._touch(handle)
+            os.fsync(handle)
+        return path
 
     def _read(self, digest: str) -> bytes:
         if not is_digest(digest):
@@ -152,20 +167,12 @@ class FileBlobs:
             raise no_such_blob() from exc
 
     def _lay_out(self) -> None:
-        """The upper level at once, so that a new lower folder costs one sync more and not two."""
+        """All folders at once, so that none has to be made and synced beside a blob."""
         self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
         for first in range(256):
             (self._root / f"{first:02x}").mkdir(mode=0o700, exist_ok=True)
         _sync_folder(self._root.parent)
         _sync_folder(self._root)
-
-    def _make_folder(self, folder: Path) -> None:
-        """Known to be durable, not only there: another thread may have made it and not synced it yet."""
-        if folder in self._durable:
-            return
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _sync_folder(folder.parent)
-        self._durable.add(folder)
 
     def _clear_incoming(self) -> None:
         """What a crash left: half written (young files may belong to a process that is writing now), or
@@ -177,6 +184,14 @@ class FileBlobs:
                     self._put_back(path)
                 elif path.stat().st_mtime < horizon:
                     path.unlink()
+
+
+def _or_fault(call: Callable[[], T]) -> T | Exception:
+    """What the call gives, or raises: one that fails must not take along those beside it."""
+    try:
+        return call()
+    except Exception as exc:  # noqa: BLE001 - it is its caller's to handle
+        return exc
 
 
 def is_digest(text: str) -> bool:
