@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,16 +29,22 @@ TOKEN_TYPE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 GOOGLE_APP_PASSWORD = re.compile(r"[a-z]{4}(\s[a-z]{4}){3}")
 VALUE_LIMIT = 65_536
 CHECK_SECONDS = 14.0
+REMEMBERED_SECRETS = 1_000
 EMAIL_TOKEN = "email"  # noqa: S105 - a token's type
 CHANGED_MEANWHILE = "conflict"
 WRITE_TRIES = 5
 
 
 class Logins:
-    """What it takes to log in for a site; None when something is missing."""
+    """What it takes to log in for a site; None when something is missing.
+
+    A secret is remembered for the version of the site that it was found under: storing or deleting one makes
+    a new version.
+    """
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
+        self._found: OrderedDict[tuple[str, datetime, int], str] = OrderedDict()
 
     async def access(self, site: Site) -> Login | None:
         """For reading, over IMAP."""
@@ -54,7 +61,15 @@ class Logins:
     async def _secret(self, site: Site, channel: EmailChannel | None) -> str | None:
         if channel is None:
             return None
-        return await self._credentials.find(site.id, EMAIL_TOKEN, channel.email)
+        version = (site.id, site.created_at, site.version)
+        secret = self._found.get(version)
+        if secret is None:
+            secret = await self._credentials.find(site.id, EMAIL_TOKEN, channel.email)
+            if secret is not None:
+                self._found[version] = secret
+        while len(self._found) > REMEMBERED_SECRETS:
+            self._found.popitem(last=False)
+        return secret
 
 
 def access_login(channel: EmailChannel, secret: str, *, trusted: bool) -> Login | None:
