@@ -24,7 +24,21 @@ async def test_messages_come_ascending_whatever_order_the_server_likes(reader: R
     async with reader.session(script) as session:
         messages = await fetched(session, range(1, 4))
     assert [(message.uid, message.raw) for message in messages] == [(1, b"a"), (2, b"b"), (3, b"c")]
-    assert reader.trail.steps == ["imap:fetch"]
+    assert [step for step in reader.trail.steps if step.count(":") == 1] == ["imap:fetch"]
+
+
+async def test_every_command_that_is_sent_and_ended_is_a_step(reader: Reader) -> None:
+    async def script(peer: Peer) -> None:
+        await opened(peer, fact(1, 1))
+        await peer.answer("UID FETCH", body(1, b"a"))
+        await farewell(peer)
+
+    async with reader.session(script) as session:
+        await fetched(session, range(1, 2))
+    wire = [step.removeprefix("imap:") for step in reader.trail.steps if step.count(":") == 2]
+    assert wire[0] == "read:greeting"
+    fetching = ["write:UID FETCH", "read:UID FETCH"] * 2
+    assert wire[wire.index("write:SELECT") :][:6] == ["write:SELECT", "read:SELECT", *fetching]
 
 
 async def test_uids_that_were_not_asked_for_are_dropped(reader: Reader) -> None:

@@ -15,10 +15,12 @@ from aiosmtplib.response import SMTPResponse
 from postroom.adapters.smtp_replies import SERVICE_CLOSING, one_line, refused_greeting
 from postroom.adapters.smtp_wire import SmtpWire
 from postroom.core.errors import MailServerError, ServerCode
+from postroom.core.ports import Steps
 from postroom.core.submission import SmtpReply
 
 _GOODBYE_SECONDS = 1.0
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_COMMANDS = frozenset((b"EHLO", b"AUTH", b"MAIL", b"RCPT", b"DATA", b"RSET"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,15 @@ class SmtpConnection:
     """A connection over which commands go out one after another.
 
     Every method raises `MailServerError` when the connection fails; it is aborted then. `extensions` are the
-    EHLO keywords (upper case) with their parameters.
+    EHLO keywords (upper case) with their parameters. `steps` hears of `smtp:write:NAME` just before something
+    is sent and of `smtp:read:NAME` once a reply was read: NAME is a command (what answers a challenge of AUTH
+    is `challenge`), `greeting` or `message`.
     """
 
-    def __init__(self, wire: SmtpWire, deadlines: SmtpDeadlines) -> None:
+    def __init__(self, wire: SmtpWire, deadlines: SmtpDeadlines, steps: Steps) -> None:
         self.wire = wire
         self.deadlines = deadlines
+        self._steps = steps
         self.extensions: Mapping[str, str] = {}
         self._leaving = False
         self._ahead: deque[bytes] = deque()
@@ -61,17 +66,17 @@ class SmtpConnection:
 
     async def greeting(self) -> None:
         """Read the server's greeting. Raises when it is not 2xx."""
-        reply = await self.reply(self.deadlines.command)
+        with self._translated():
+            response = await self.wire.read_response(self.deadlines.command)
+        self._steps.reached("smtp:read:greeting")
+        reply = self._noted(response)
         if not reply.accepted:
             raise refused_greeting(reply)
 
     async def hello(self) -> None:
         """EHLO with our address literal (RFC 5321 section 4.1.3); learns the extensions anew."""
         self.extensions = {}
-        with self._translated():
-            response = await self.wire.execute_command(
-                b"EHLO", self._address_literal(), timeout=self.deadlines.command
-            )
+        response = await self._execute((b"EHLO", self._address_literal()), self.deadlines.command)
         reply = self._noted(response)
         if not reply.accepted:
             raise refused_greeting(reply)
@@ -80,6 +85,7 @@ class SmtpConnection:
     def say_ahead(self, lines: Sequence[bytes]) -> None:
         """Send several commands at once (RFC 2920); `command` then gives the reply to each in its turn."""
         self._ahead.extend(lines)
+        self._steps.reached(f"smtp:write:{_step(lines[0])}")
         with self._translated():
             self.wire.expect(len(lines))
             self.wire.write(b"".join(line + b"\r\n" for line in lines))
@@ -93,9 +99,15 @@ class SmtpConnection:
         """Send a command and give the reply, whatever it says."""
         if self._ahead:
             return await self._reply_to_ahead(b" ".join(words), seconds or self.deadlines.command)
+        return self._noted(await self._execute(words, seconds or self.deadlines.command))
+
+    async def _execute(self, words: Sequence[bytes], seconds: float) -> SMTPResponse:
+        step = _step(words[0])
+        self._steps.reached(f"smtp:write:{step}")
         with self._translated():
-            response = await self.wire.execute_command(*words, timeout=seconds or self.deadlines.command)
-        return self._noted(response)
+            response = await self.wire.execute_command(*words, timeout=seconds)
+        self._steps.reached(f"smtp:read:{step}")
+        return response
 
     async def _reply_to_ahead(self, line: bytes, seconds: float) -> SmtpReply:
         said = self._ahead.popleft()
@@ -103,21 +115,24 @@ class SmtpConnection:
         with self._translated():
             async with asyncio.timeout(seconds):
                 response = await self.wire.next_reply()
+        self._steps.reached(f"smtp:read:{_step(line)}")
         return self._noted(response)
 
     async def reply(self, seconds: float) -> SmtpReply:
-        """The reply to what was written, within `seconds`."""
+        """The reply to a message, or to what was written of it, within `seconds`."""
         with self._translated():
             response = await self.wire.read_response(seconds)
+        self._steps.reached("smtp:read:message")
         return self._noted(response)
 
     def put(self, data: bytes) -> None:
-        """Write without waiting. When it raises, not one byte of `data` was sent."""
+        """Write some of a message without waiting. When it raises, not one byte of `data` was sent."""
+        self._steps.reached("smtp:write:message")
         with self._translated():
             self.wire.write(data)
 
     async def write(self, data: bytes) -> None:
-        """Write, and return when there is room for more."""
+        """Write some of a message, and return when there is room for more."""
         self.put(data)
         await asyncio.sleep(0)
         if not self.wire.has_room:
@@ -133,6 +148,7 @@ class SmtpConnection:
     def hang_up(self) -> None:
         """Say QUIT and close, without waiting for the answer, which changes nothing any more."""
         if self.wire.is_connected and self.wire.transport is not None:
+            self._steps.reached("smtp:write:QUIT")
             self.wire.write(b"QUIT\r\n")
             self.wire.transport.close()
 
@@ -190,6 +206,12 @@ def extensions_of(message: str) -> dict[str, str]:
             name = keyword.upper()
             found[name] = f"{found.get(name, '')} {parameters.strip().upper()}".strip()
     return found
+
+
+def _step(line: bytes) -> str:
+    """What a step is called by the line sent; anything but a command may be a secret."""
+    verb = line.partition(b" ")[0]
+    return verb.decode("ascii") if verb in _COMMANDS else "challenge"
 
 
 def _malformed() -> MailServerError:

@@ -15,6 +15,7 @@ from postroom.adapters.smtp_wire import SmtpWire
 from postroom.adapters.tls import tls_fault
 from postroom.core.errors import MailServerError, ServerCode
 from postroom.core.model import Login, Server
+from postroom.core.ports import Steps
 from postroom.core.submission import SmtpReply
 
 _TLS_GOODBYE_SECONDS = 2.0
@@ -23,11 +24,13 @@ _GO_ON = 334
 
 
 class SmtpDialler:
-    """Opens connections that are ready for MAIL. `context` has to verify; one serves all."""
+    """Opens connections that are ready for MAIL. `context` has to verify; one serves all. `steps` hears what
+    `SmtpConnection` tells, of STARTTLS too."""
 
-    def __init__(self, context: ssl.SSLContext, deadlines: SmtpDeadlines) -> None:
+    def __init__(self, context: ssl.SSLContext, deadlines: SmtpDeadlines, steps: Steps) -> None:
         self._context = context
         self._deadlines = deadlines
+        self._steps = steps
 
     async def open(self, login: Login, addresses: Sequence[str]) -> SmtpConnection:
         """Connect to the first address that answers, secure the connection, log in.
@@ -37,7 +40,7 @@ class SmtpDialler:
         """
         door = await _open_socket(addresses, login.server.port, self._deadlines.connect)
         wire = SmtpWire(asyncio.get_running_loop())
-        connection = SmtpConnection(wire, self._deadlines)
+        connection = SmtpConnection(wire, self._deadlines, self._steps)
         try:
             begin = self._begin_with_tls if login.server.security == "tls" else self._begin_with_starttls
             await begin(connection, door, _name(login.server))
@@ -76,10 +79,12 @@ class SmtpDialler:
 
     async def _upgrade(self, connection: SmtpConnection, name: str) -> None:
         connection.wire.watch_plain_text()
+        self._steps.reached("smtp:write:STARTTLS")
         try:
             await connection.wire.start_tls(self._context, name, self._deadlines.connect)
         except (OSError, SMTPException) as exc:
             raise _no_tls(exc) from exc
+        self._steps.reached("smtp:read:STARTTLS")
         if not connection.wire.only_a_reply():
             # aiosmtplib drops such bytes, so they do no harm; but who sends them is no friend.
             raise MailServerError(

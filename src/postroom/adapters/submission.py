@@ -23,7 +23,8 @@ class SmtpSubmission:
     """`core.ports.MailSubmission` over SMTP.
 
     `context` has to verify (see `tls.client_context`). `steps` hears of `smtp:connected`, `smtp:mail`,
-    `smtp:rcpt`, `smtp:354`, `smtp:data-half`, `smtp:data-sent` and `smtp:reply`.
+    `smtp:rcpt`, `smtp:354`, `smtp:data-half`, `smtp:data-sent` and `smtp:reply`, and of every write and
+    read on the way (`SmtpConnection`).
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class SmtpSubmission:
         self._hosts = hosts
         self._steps = steps
         self._deadlines = deadlines or SmtpDeadlines()
-        self._dialler = SmtpDialler(context, self._deadlines)
+        self._dialler = SmtpDialler(context, self._deadlines, steps)
         self._kept = KeptConnections(keeping or Keeping())
 
     async def submit(

@@ -13,7 +13,7 @@ from typing import Final
 from postroom.imap.backlog import Backlog
 from postroom.imap.capabilities import Capabilities, EnabledClaim
 from postroom.imap.command import Argument, Atom, Literal, LiteralMode, command, date_time, flag_atom
-from postroom.imap.connection import Connection
+from postroom.imap.connection import Connection, Notice
 from postroom.imap.dial import Deadlines, Endpoint, connect
 from postroom.imap.errors import ImapError, ImapNo
 from postroom.imap.exchange import Claim, completed
@@ -79,13 +79,14 @@ class Client:
         *,
         identity: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        notice: Notice | None = None,
     ) -> "Client":
         """Connects, logs in, and tells the server who calls (`identity`, RFC 2971) if it wants to know.
 
         Raises as dial.connect and login.log_in do; nothing stays open then.
         """
         deadlines = deadlines or Deadlines()
-        connection, greeting = await connect(endpoint, deadlines, limits)
+        connection, greeting = await connect(endpoint, deadlines, limits, notice)
         try:
             capabilities = await log_in(connection, greeting, credential, deadlines.command)
             client = cls(connection, deadlines, capabilities)

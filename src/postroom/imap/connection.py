@@ -6,10 +6,10 @@ connections, and sees to TLS before anything else.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from postroom.imap.command import Command, LiteralMode
 from postroom.imap.errors import ImapClosed, ImapProtocolError, ImapTimeout, ImapTlsError, TlsFault
@@ -22,6 +22,10 @@ from postroom.imap.wire import Limits
 
 BYE_GRACE_SECONDS: Final = 0.25
 """How long a server may take to close after its BYE."""
+
+Notice: TypeAlias = Callable[[str], None]
+"""Told of each step on the wire, by the name of its command: `imap:write:NAME` just before something is sent,
+`imap:read:NAME` once the command's end was read and before anything is made of it."""
 
 
 class Listener(Protocol):
@@ -46,6 +50,7 @@ class Connection:
         "_greeting",
         "_idling",
         "_loop",
+        "_notice",
         "_sending",
         "_talking",
         "link",
@@ -54,8 +59,11 @@ class Connection:
         "pace",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits | None = None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, limits: Limits | None = None, notice: Notice | None = None
+    ) -> None:
         self.link = Link(loop, limits or Limits(), self)
+        self._notice = notice or _unnoticed
         self.listener: Listener | None = None
         self.literals = LiteralMode.SYNCHRONISING
         self._loop = loop
@@ -119,10 +127,10 @@ class Connection:
             async with self._turn():
                 exchange = self._begin(command.name, seconds, claim)
                 unsaid = iter(answers)
-                self.link.write(command.blocks(exchange.tag, self.literals)[0])
+                self._write(exchange, command.blocks(exchange.tag, self.literals)[0])
                 with self._whole():
                     while await exchange.continuation() is not None:
-                        self.link.write(next(unsaid, b"*") + b"\r\n")
+                        self._write(exchange, next(unsaid, b"*") + b"\r\n")
             return await exchange.finished
 
     @asynccontextmanager
@@ -135,7 +143,7 @@ class Connection:
         async with self._turn():
             with self.pace.waiting():
                 exchange = self._begin("IDLE", seconds)
-                self.link.write(f"{exchange.tag} IDLE\r\n".encode("ascii"))
+                self._write(exchange, f"{exchange.tag} IDLE\r\n".encode("ascii"))
                 with self._whole():
                     if await exchange.continuation() is None:
                         await completed(exchange)
@@ -177,6 +185,7 @@ class Connection:
             self._finish(response)
         elif isinstance(response, Continuation):
             if self._talking is not None:
+                self._notice(f"imap:read:{self._talking.name}")
                 self._talking.continued(response.text)
         elif isinstance(response, Condition) and response.status == "BYE":
             self._take_leave(response)
@@ -207,6 +216,7 @@ class Connection:
         if response.status == "BYE":
             self._take_leave(response)
         else:
+            self._notice("imap:read:greeting")
             greeting.set_result(response)
 
     def _take_leave(self, bye: Condition) -> None:
@@ -218,6 +228,7 @@ class Connection:
         exchange = self._exchanges.pop(tagged.tag, None)
         if exchange is None:
             return
+        self._notice(f"imap:read:{exchange.name}")
         if exchange.literal_cap:
             self._allow_literals()
         if exchange.name == "STARTTLS":
@@ -255,7 +266,12 @@ class Connection:
             for index, block in enumerate(blocks):
                 if index and await exchange.continuation() is None:
                     return
+                self._notice(f"imap:write:{exchange.name}")
                 await self.link.write_all(block)
+
+    def _write(self, exchange: Exchange, line: bytes) -> None:
+        self._notice(f"imap:write:{exchange.name}")
+        self.link.write(line)
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
@@ -268,8 +284,12 @@ class Connection:
 
     def _leave_idle(self, exchange: Exchange, seconds: float) -> None:
         if not exchange.finished.done():
-            self.link.write(b"DONE\r\n")
+            self._write(exchange, b"DONE\r\n")
             self.pace.expect(exchange, seconds)
 
     def _allow_literals(self) -> None:
         self.link.allow_literals(max((each.literal_cap for each in self._exchanges.values()), default=0))
+
+
+def _unnoticed(step: str) -> None:
+    """Nobody wants to know."""

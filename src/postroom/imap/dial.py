@@ -11,7 +11,7 @@ from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_KEEPALIVE, SOCK_STREAM, SO
 from typing import TypeAlias
 
 from postroom.imap.capabilities import ask_capabilities, code_capabilities
-from postroom.imap.connection import Connection
+from postroom.imap.connection import Connection, Notice
 from postroom.imap.errors import (
     ImapConnectError,
     ImapError,
@@ -71,14 +71,14 @@ class Endpoint:
 
 
 async def connect(
-    endpoint: Endpoint, deadlines: Deadlines, limits: Limits | None = None
+    endpoint: Endpoint, deadlines: Deadlines, limits: Limits | None = None, notice: Notice | None = None
 ) -> tuple[Connection, Condition | None]:
     """A connection over verified TLS, and the greeting if it came over TLS.
 
     Raises ImapConnectError, ImapTimeout, ImapTlsError, ImapProtocolError (no IMAP is spoken there),
     ImapClosed, and what a BYE in the greeting means (ImapBye, ImapThrottled). Nothing stays open then.
     """
-    connection = Connection(asyncio.get_running_loop(), limits)
+    connection = Connection(asyncio.get_running_loop(), limits, notice)
     begin = _begin_with_tls if endpoint.security is Security.TLS else _begin_with_starttls
     try:
         with _translated():

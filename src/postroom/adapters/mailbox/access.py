@@ -26,7 +26,8 @@ class ImapAccess:
     """`core.ports.MailAccess` over IMAP.
 
     `context` has to verify (see `tls.client_context`); one serves all connections. `steps` hears of
-    `imap:fetch`, `imap:store` and `imap:append` once the server has answered.
+    `imap:fetch`, `imap:store` and `imap:append` once the server has answered, and of what
+    `imap.connection.Notice` names.
     """
 
     def __init__(
@@ -91,7 +92,9 @@ class ImapAccess:
             self._context,
         )
         try:
-            client = await Client.open(endpoint, _credential(login), self._deadlines)
+            client = await Client.open(
+                endpoint, _credential(login), self._deadlines, notice=self._steps.reached
+            )
         except ImapInvalidArgument as exc:
             raise unsendable_login() from exc
         try:
