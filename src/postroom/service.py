@@ -208,7 +208,7 @@ def _outside(
     owner: str,
 ) -> _Outside:
     try:
-        blobs = open_blobs(settings.blobs_url or "", settings.data_dir, clock)
+        blobs = open_blobs(settings.blobs_url or "", settings.data_dir, clock, steps)
     except ValueError as exc:
         raise wrong("POSTROOM_BLOBS_URL", str(exc)) from exc
     hosts = PublicHosts(settings.allow_hosts)

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from postroom.adapters.together import Together
 from postroom.core.clock import SystemClock
 from postroom.core.errors import Move, NotFound, PostroomError
-from postroom.core.ports import Blobs, Clock
+from postroom.core.ports import Blobs, Clock, NoSteps, Steps
 
 T = TypeVar("T")
 
@@ -46,11 +46,13 @@ class FileBlobs:
 
     A blob lies at `ab/abcd…`. It is written to `tmp/`, synced, renamed into place, and the folder is synced,
     so after `put` returns a power cut cannot take it back, and a half-written file is never seen under a
-    digest. What is put at the same time is written together.
+    digest. What is put at the same time is written together. `steps` hears of `blob:written` and
+    `blob:renamed`.
     """
 
-    def __init__(self, root: Path, clock: Clock | None = None) -> None:
+    def __init__(self, root: Path, clock: Clock | None = None, steps: Steps | None = None) -> None:
         self._clock = clock or SystemClock()
+        self._steps = steps or NoSteps()
         self._root = root
         self._incoming = root / "tmp"
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
@@ -105,7 +107,10 @@ class FileBlobs:
         digest = sha256(data).hexdigest()
         path = self._path(digest)
         if not (_holds(path, len(data)) and self._touch(path)):
-            self._write(digest, data).rename(path)
+            draft = self._write(digest, data)
+            self._steps.reached("blob:written")
+            draft.rename(path)
+            self._steps.reached("blob:renamed")
         return digest
 
     def _get_all(self, digests: Sequence[str]) -> list[bytes | Exception]:
@@ -211,11 +216,11 @@ def no_such_blob() -> NotFound:
     return NotFound("no such bytes are stored")
 
 
-def open_blobs(url: str, data_dir: Path, clock: Clock | None = None) -> Blobs:
+def open_blobs(url: str, data_dir: Path, clock: Clock | None = None, steps: Steps | None = None) -> Blobs:
     """The blob store at `url`: empty means `blobs` in `data_dir`, `file:///path` a directory, anything else
     (`s3://bucket/prefix`, …) is for obstore. Raises `ValueError` that says what is wrong with the URL."""
     if not url:
-        return FileBlobs(data_dir / "blobs", clock)
+        return FileBlobs(data_dir / "blobs", clock, steps)
     parts = urlsplit(url)
     if parts.scheme != "file":
         from postroom.adapters.object_blobs import open_object_blobs
@@ -223,7 +228,7 @@ def open_blobs(url: str, data_dir: Path, clock: Clock | None = None) -> Blobs:
         return open_object_blobs(url)
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
         raise ValueError("must be file:/// and an absolute path (three slashes)")
-    return FileBlobs(Path(unquote(parts.path)), clock)
+    return FileBlobs(Path(unquote(parts.path)), clock, steps)
 
 
 def _entries(folder: str | Path) -> "list[os.DirEntry[str]]":
