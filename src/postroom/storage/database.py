@@ -107,8 +107,8 @@ class Session:
 class Writer(Protocol):
     """How transactions that write are run."""
 
-    async def write(self, name: str, work: Work[T]) -> T:
-        """Run work as one transaction."""
+    async def write(self, name: str, work: Work[T], *, urgent: bool = False) -> T:
+        """Run work as one transaction; an urgent one before others that wait."""
         ...
 
     def reserved(self) -> AbstractAsyncContextManager[object]:
@@ -123,8 +123,9 @@ class Each:
         self._lane = lane
         self._steps = steps
 
-    async def write(self, name: str, work: Work[T]) -> T:
-        """`Writer.write`."""
+    async def write(self, name: str, work: Work[T], *, urgent: bool = False) -> T:
+        """`Writer.write`. Here nobody waits for long."""
+        del urgent
         async with self._lane.slots:
             return await self._lane.hop(lambda: self._transact(name, work))
 
@@ -153,12 +154,13 @@ class Database:
         async with self._reading.slots:
             return await self._reading.hop(lambda: self._reading.pool.read(work))
 
-    async def write(self, name: str, work: Work[T]) -> T:
+    async def write(self, name: str, work: Work[T], *, urgent: bool = False) -> T:
         """Run work as one transaction called `name`; it may run again when the database asks for that.
 
-        Whatever `work` raises undoes it. Steps: `before-commit:<name>`, `commit:<name>`.
+        Whatever `work` raises undoes it. `urgent`: a connection to another server is kept waiting for it.
+        Steps: `before-commit:<name>`, `commit:<name>`.
         """
-        return await self._writer.write(name, work)
+        return await self._writer.write(name, work, urgent=urgent)
 
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[Session]:

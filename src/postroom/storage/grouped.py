@@ -19,7 +19,8 @@ from postroom.storage.pool import Transaction, Work
 from postroom.storage.statements import Connection
 
 T = TypeVar("T")
-_TOGETHER = 64
+_TOGETHER = 16
+"""Few enough that whoever comes next does not wait for long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,13 +60,14 @@ class Grouped:
         self._lane = lane
         self._steps = steps
         self._jobs: deque[_Job[Any]] = deque()
+        self._urgent: deque[_Job[Any]] = deque()
         self._sessions: deque[asyncio.Future[None]] = deque()
         self._taken = False
 
-    async def write(self, name: str, work: Work[T]) -> T:
+    async def write(self, name: str, work: Work[T], *, urgent: bool = False) -> T:
         """`Writer.write`. Whose caller gives up before it began, is left out."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.append(_Job(name, work, done))
+        (self._urgent if urgent else self._jobs).append(_Job(name, work, done))
         if not self._taken:
             self._run_group()
         return await done
@@ -93,8 +95,12 @@ class Grouped:
 
     def _run_group(self) -> None:
         self._taken = True
-        jobs = [self._jobs.popleft() for _ in range(min(_TOGETHER, len(self._jobs)))]
-        jobs = [job for job in jobs if not job.done.done()]
+        jobs: list[_Job[Any]] = []
+        for waiting in (self._urgent, self._jobs):
+            while waiting and len(jobs) < _TOGETHER:
+                job = waiting.popleft()
+                if not job.done.done():
+                    jobs.append(job)
         running = self._lane.start(lambda: self._together(jobs))
         running.add_done_callback(lambda ended: self._ended(jobs, ended))
 
@@ -112,9 +118,10 @@ class Grouped:
     def _hand_on(self, *, after_group: bool) -> None:
         while self._sessions and self._sessions[0].done():
             self._sessions.popleft()  # gave up waiting
-        if self._sessions and (after_group or not self._jobs):
+        jobs = self._urgent or self._jobs
+        if self._sessions and (after_group or not jobs):
             self._sessions.popleft().set_result(None)
-        elif self._jobs:
+        elif jobs:
             self._run_group()
         else:
             self._taken = False

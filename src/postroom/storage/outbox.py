@@ -139,7 +139,7 @@ class SqlOutbox:
     async def transmitting(self, claim: Claim, now: datetime) -> None:
         """`Outbox.transmitting`."""
         values = claim_values(claim) | {"b_now": now}
-        await self._database.write("transmitting", lambda c: write(c, _TRANSMIT, values))
+        await self._database.write("transmitting", lambda c: write(c, _TRANSMIT, values), urgent=True)
 
     async def record(self, claim: Claim, submission: Submission, events: Sequence[Event]) -> None:
         """`Outbox.record`: a report that overtook it keeps the last word on its recipients."""
