@@ -15,7 +15,7 @@ from postroom.api_server import RunningApi, running_api
 from postroom.config import ConfigError, Settings, wrong
 from postroom.core.agent import Agent
 from postroom.core.errors import PostroomError
-from postroom.core.ports import Steps
+from postroom.core.ports import Clock, Steps
 from postroom.datadir import held_data_directory, write_private
 from postroom.ending import Ending
 from postroom.engine.keys import Keyring
@@ -36,11 +36,13 @@ def serve(
     agent: Agent | None = None,
     *,
     steps: Steps | None = None,
+    clock: Clock | None = None,
     started: Callable[[Service], None] | None = None,
 ) -> None:
     """Run until SIGINT or SIGTERM. Work under way is finished within 20 s; a second signal ends it at once.
 
-    `agent` stands in for the one that the settings name; `started` is given the service once it is built.
+    `agent` stands in for the one that the settings name, `steps` and `clock` for those of production;
+    `started` is given the service once it is built.
     Raises `PostroomError` when it cannot start, and `SystemExit` when a fault of our own ended it.
     """
     configure(settings.log_level, settings.log_format)
@@ -49,7 +51,7 @@ def serve(
     with held_data_directory(settings.data_dir), bound_socket(settings) as listening:
         bound = replace(settings, port=listening.getsockname()[1])
         try:
-            uvloop.run(_serve(bound, agent, steps, started, listening))
+            uvloop.run(_serve(bound, agent, steps, clock, started, listening))
         except PostroomError:
             raise
         except Exception as exc:
@@ -82,13 +84,14 @@ async def _serve(
     settings: Settings,
     agent: Agent | None,
     steps: Steps | None,
+    clock: Clock | None,
     started: Callable[[Service], None] | None,
     listening: socket.socket,
 ) -> None:
     ending = Ending(GRACE_SECONDS)
     owner = EMBEDDED_OWNER if settings.embedded else None
     with ending.listening():
-        async with opened(settings, agent, steps, owner=owner) as service:
+        async with opened(settings, agent, steps, clock, owner=owner) as service:
             await prepare(service)
             if started is not None:
                 started(service)
