@@ -8,6 +8,7 @@ from postroom.core.model import Place
 from postroom.core.store import AftercareWork
 from postroom.storage.database import Database
 from postroom.storage.dialect import among
+from postroom.storage.fences import Fenced
 from postroom.storage.rows import select_submissions, submission_of
 from postroom.storage.statements import Connection, Statement
 from postroom.storage.tables import places, submissions
@@ -28,10 +29,11 @@ _DONE = Statement(
 )
 
 
-class SqlAftercare:
+class SqlAftercare(Fenced):
     """`core.store.Aftercare` on a database."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__()
         self._database = database
 
     async def due(self, site_id: str, limit: int) -> tuple[AftercareWork, ...]:
@@ -41,8 +43,13 @@ class SqlAftercare:
     async def done(self, submission_ids: Sequence[str], outcome: str) -> None:
         """`Aftercare.done`."""
         rows = [{"b_id": submission_id, "b_outcome": outcome} for submission_id in sorted(submission_ids)]
+
+        def work(connection: Connection) -> None:
+            self.fence(connection)
+            connection.run_many(_DONE, rows)
+
         if rows:
-            await self._database.write("aftercare", lambda c: c.run_many(_DONE, rows))
+            await self._database.write("aftercare", work)
 
 
 def _due(connection: Connection, site_id: str, limit: int) -> tuple[AftercareWork, ...]:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.databases import postgresql
 from tests.support.office import Office, open_office
+
+__all__ = ["postgresql"]
 
 
 @pytest.fixture
