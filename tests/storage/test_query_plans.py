@@ -56,7 +56,7 @@ def _plans(connection: Connection, statements: list[Statement]) -> dict[str, lis
         if isinstance(statement.core, Insert):
             continue
         sql = statement.compiled(connection.dialect).sql
-        if "pg_advisory" not in sql:
+        if "advisory_xact_lock" not in sql:
             plans[sql] = _plan(connection, sql)
     return plans
 

@@ -45,7 +45,8 @@ class House:
 
     def deliver(self, mail: EmailMessage, *, days_ago: float = 0, flags: tuple[str, ...] = ()) -> StoredMail:
         """A mail lies in the inbox; the server says that it came so many days ago."""
-        received = datetime.now(UTC).replace(microsecond=0) - timedelta(days=days_ago)
+        # Servers tell whole seconds; rounded down, it might have come before the account was configured.
+        received = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1) - timedelta(days=days_ago)
         return self.folder("INBOX").add(mail.as_bytes(policy=SMTP), flags, received)
 
     async def set(self, **patch: Any) -> None:

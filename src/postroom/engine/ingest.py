@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -49,9 +49,6 @@ LARGE_AT_ONCE = 2
 TRIES = 3
 REMEMBERED = 10_000
 NOT_STORABLE = "not_storable"
-REPLY_TAKES = timedelta(seconds=5)
-"""What is younger was not answered by anybody yet: fresh mail is not held against Sent."""
-
 ANSWERED_ELSEWHERE = Verdict(MessageState.NO_ANSWER, "answered_elsewhere")
 DATABASE_UNAVAILABLE = "database_unavailable"
 
@@ -108,8 +105,7 @@ class Ingest:
         self, site: Site, readings: Sequence[Reading], cursor: Cursor | None
     ) -> tuple[Taken, ...]:
         async with self.intake.transaction(site.id) as tx:
-            now = self._clock.now()
-            batch = _Batch(tx, site, self._secret, now, await _replied(tx, readings, now))
+            batch = _Batch(tx, site, self._secret, self._clock.now(), await _replied(tx, readings))
             taken = [await batch.take(reading) for reading in readings]
             if cursor is not None:
                 await tx.move_cursor(cursor)
@@ -183,11 +179,11 @@ def _passing(error: Exception) -> bool:
     return isinstance(error, OSError | LeaseLost) or getattr(error, "code", "") == DATABASE_UNAVAILABLE
 
 
-async def _replied(tx: IntakeTransaction, readings: Sequence[Reading], now: datetime) -> Collection[str]:
-    """Message-IDs among these to which a reply lies in Sent already; nobody answers what is just coming."""
+async def _replied(tx: IntakeTransaction, readings: Sequence[Reading]) -> Collection[str]:
+    """Message-IDs among these to which a reply lies in Sent already."""
     messages = (reading.message for reading in readings if reading.message.direction is Direction.IN)
-    older = [m.message_id for m in messages if m.message_id and now - m.received_at >= REPLY_TAKES]
-    return await tx.replied(older) if older else ()
+    named = [message.message_id for message in messages if message.message_id]
+    return await tx.replied(named) if named else ()
 
 
 def _authserv_ids(site: Site) -> Collection[str]:

@@ -19,7 +19,7 @@ from postroom.storage.filing import add_events
 from postroom.storage.leases import given_back
 from postroom.storage.rows import recipients_document, recipients_of
 from postroom.storage.statements import Connection, Row, Statement
-from postroom.storage.tables import facts, messages, submissions
+from postroom.storage.tables import facts, messages, submissions, threads
 
 _MARK = "restored"
 _PAGE = 500
@@ -57,6 +57,15 @@ _LATER = Statement(
     .where(messages.c.state == literal_column("'due'"), messages.c.due_at < _UNTIL)
     .values(due_at=_UNTIL)
 )
+# Whoever answered when the backup was taken is gone; what Sent tells is held against what nobody holds.
+_GIVE_BACK = Statement(
+    update(threads)
+    .where(
+        threads.c.id.in_(select(messages.c.thread_id).where(messages.c.state == literal_column("'due'"))),
+        threads.c.lease_owner.is_not(None),
+    )
+    .values(**given_back(), lease_token=threads.c.lease_token + 1)
+)
 _OPEN = (RecipientStatus.QUEUED, RecipientStatus.DEFERRED)
 
 
@@ -80,6 +89,7 @@ class SqlRestoring:
                     _make_unknown(connection, row, now)
                 unknown += len(rows)
             waiting = connection.count(_LATER, {"until": now + wait})
+            connection.run(_GIVE_BACK)
             connection.run(_UNMARK)
             return Unfinished(submissions=unknown, messages=waiting)
 
