@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy import bindparam, literal_column, select, update
 
-from postroom.core.model import Event, Message, new_id
+from postroom.core.model import Direction, Event, Message, new_id
 from postroom.core.store import ReportedStatus
 from postroom.core.submission import Recipient, RecipientStatus, Submission, SubmissionStatus
 from postroom.mail.address import normalise
@@ -31,18 +31,14 @@ _UNKNOWN_BY_IDS = Statement(
     .where(submissions.c.site_id == bindparam("site"), among(submissions.c.message_key, "keys"), _UNKNOWN)
     .order_by(submissions.c.id)
 )
-_TWIN = Statement(
-    select(submissions.c.message_id)
-    .join(
-        messages,
-        (messages.c.site_id == submissions.c.site_id) & (messages.c.message_key == submissions.c.message_key),
-    )
-    .where(
-        submissions.c.site_id == bindparam("site"),
-        _UNKNOWN,
-        messages.c.content_key == bindparam("content_key"),
-        messages.c.subject == bindparam("subject"),
-        messages.c.date == bindparam("date", type_=messages.c.date.type),
+_ALL_UNKNOWN = Statement(
+    select(submissions.c.message_key).where(submissions.c.site_id == bindparam("site"), _UNKNOWN)
+)
+_OUTGOING = Statement(
+    select(messages.c.message_id, messages.c.content_key, messages.c.subject, messages.c.date).where(
+        messages.c.site_id == bindparam("site"),
+        among(messages.c.message_key, "keys"),
+        messages.c.direction == Direction.OUT.value,
     )
 )
 _WRITE = Statement(
@@ -89,14 +85,13 @@ def settle_unknown(
 def twin_of(connection: Connection, sent: Message) -> str | None:
     """The Message-ID of the submission of `unknown` outcome that was written at the same moment with the
     same words; None when there is none, or more than one."""
-    wanted = {
-        "site": sent.site_id,
-        "content_key": sent.content_key,
-        "subject": clean(sent.subject),
-        "date": sent.date,
-    }
-    found = connection.scalars(_TWIN, wanted) if sent.date else []
-    return found[0] if len(found) == 1 else None
+    keys = connection.scalars(_ALL_UNKNOWN, {"site": sent.site_id})
+    if not keys or sent.date is None:
+        return None
+    ours = connection.all(_OUTGOING, {"site": sent.site_id, "keys": keys})
+    said = (sent.content_key, clean(sent.subject), sent.date)
+    found = {row.message_id for row in ours if (row.content_key, row.subject, row.date) == said}
+    return found.pop() if len(found) == 1 else None
 
 
 def reported(known: Submission, statuses: Sequence[ReportedStatus]) -> Submission:

@@ -22,23 +22,21 @@ from postroom.storage.statements import Connection, Row, Statement
 from postroom.storage.tables import facts, messages, submissions, threads
 
 _MARK = "restored"
-_PAGE = 500
 _MARKED = Statement(select(facts.c.name).where(facts.c.name == _MARK))
 _UNMARK = Statement(delete(facts).where(facts.c.name == _MARK))
 _NOW = bindparam("now", type_=submissions.c.due_at.type)
 _UNTIL = bindparam("until", type_=messages.c.due_at.type)
 # A mail for later that was never tried goes out at its time: nobody can have sent it before.
-_ON_THEIR_WAY = Statement(
-    select(submissions.c.id, submissions.c.site_id, submissions.c.thread_id, submissions.c.recipients)
-    .where(
-        or_(
-            submissions.c.status == literal_column("'transmitting'"),
-            (submissions.c.status == literal_column("'queued'"))
-            & or_(submissions.c.due_at <= _NOW, submissions.c.attempts > 0),
+_which = select(submissions.c.id, submissions.c.site_id, submissions.c.thread_id, submissions.c.recipients)
+_ON_THEIR_WAY = [
+    Statement(_which.where(submissions.c.status == literal_column("'transmitting'"))),
+    Statement(
+        _which.where(
+            submissions.c.status == literal_column("'queued'"),
+            or_(submissions.c.due_at <= _NOW, submissions.c.attempts > 0),
         )
-    )
-    .limit(_PAGE)
-)
+    ),
+]
 _UNKNOWN = Statement(
     update(submissions)
     .where(submissions.c.id == bindparam("b_id"))
@@ -83,15 +81,13 @@ class SqlRestoring:
         """`Restoring.settle`."""
 
         def work(connection: Connection) -> Unfinished:
-            unknown = 0
-            while rows := connection.all(_ON_THEIR_WAY, {"now": now}):
-                for row in rows:
-                    _make_unknown(connection, row, now)
-                unknown += len(rows)
+            going = [row for statement in _ON_THEIR_WAY for row in connection.all(statement, {"now": now})]
+            for row in going:
+                _make_unknown(connection, row, now)
             waiting = connection.count(_LATER, {"until": now + wait})
             connection.run(_GIVE_BACK)
             connection.run(_UNMARK)
-            return Unfinished(submissions=unknown, messages=waiting)
+            return Unfinished(submissions=len(going), messages=waiting)
 
         return await self._database.write("restored", work)
 
