@@ -109,8 +109,9 @@ async def prepare(service: Service) -> None:
     await _admin_key(service)
     await settle_if_restored(service.store.restoring, service.clock)
     if service.settings.embedded:
-        # The data directory is locked: whoever held these claims is dead.
+        # The data directory is locked: whoever held these claims, and answered these calls, is dead.
         await service.store.desk.release(EMBEDDED_OWNER)
+        await service.store.idempotency.release(service.clock.now())
 
 
 async def _admin_key(service: Service) -> None:

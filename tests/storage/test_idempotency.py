@@ -73,3 +73,14 @@ async def test_keys_of_any_length_and_kind_are_told_apart(store: Store) -> None:
     states = [(await _begin(store, key)).state for key in keys]
     assert states == ["fresh"] * 4
     assert [(await _begin(store, key)).state for key in keys] == ["running"] * 4
+
+
+async def test_a4_calls_of_a_process_that_died_can_be_taken_over_at_once(store: Store) -> None:
+    await _begin(store)
+    await _begin(store, key="answered", resource="sub_2")
+    await store.idempotency.finish("site:acme", "answered", 201, "{}")
+    await store.idempotency.release(later(seconds=5))
+    answered = await _begin(store, key="answered", resource="sub_3", now=later(seconds=5))
+    assert answered == Reservation("done", "sub_2", 201, "{}")
+    again = await _begin(store, resource="sub_4", now=later(seconds=5))
+    assert again == Reservation("fresh", "sub_1")

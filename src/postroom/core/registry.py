@@ -303,3 +303,8 @@ class Idempotency(Protocol):
     async def abandon(self, scope: str, key: str) -> None:
         """Forget the key: the call came to nothing and may be made anew."""
         ...
+
+    async def release(self, now: datetime) -> None:
+        """Let another call take over each key whose call runs. For a process that knows itself to be the only
+        one and has just started: the calls that it ran before died with it."""
+        ...

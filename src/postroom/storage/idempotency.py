@@ -26,6 +26,15 @@ _FINISH = Statement(
     .where(_this)
     .values(state="done", status=bindparam("b_status"), body=bindparam("b_body"))
 )
+_RELEASE = Statement(
+    update(idempotency)
+    .where(
+        idempotency.c.created_at >= bindparam("b_since", type_=idempotency.c.created_at.type),
+        idempotency.c.state == "running",
+        idempotency.c.until > bindparam("b_now", type_=idempotency.c.until.type),
+    )
+    .values(until=bindparam("b_now", type_=idempotency.c.until.type))
+)
 _ABANDON = Statement(delete(idempotency).where(_this, idempotency.c.state == "running"))
 
 
@@ -72,6 +81,11 @@ class SqlIdempotency:
     async def abandon(self, scope: str, key: str) -> None:
         """`Idempotency.abandon`: only while the call has no answer yet."""
         await self._database.write("idempotency-abandon", lambda c: c.run(_ABANDON, _named(scope, key)))
+
+    async def release(self, now: datetime) -> None:
+        """`Idempotency.release`."""
+        values = {"b_since": now - _KEPT, "b_now": now}
+        await self._database.write("idempotency-release", lambda c: c.run(_RELEASE, values))
 
 
 def _replayed(
