@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 
 from postroom.api import ApiParts, create_app
+from postroom.core.model import AccountState
 from postroom.engine.incoming_tokens import IncomingTokens
 from postroom.engine.keys import Keyring
 from postroom.service import DEFAULT_SITE, Service
@@ -90,7 +91,11 @@ def api_parts(service: Service) -> ApiParts:
     )
 
 
-def _not_ready(service: Service) -> str:
+async def _not_ready(service: Service) -> str:
     if service.settings.email is None or service.watchers.settled(DEFAULT_SITE):
         return ""
+    if not service.settings.embedded:  # another process may watch it
+        known = await service.store.accounts.status(DEFAULT_SITE)
+        if known is not None and known.state is not AccountState.CONNECTING:
+            return ""
     return "the environment's mailbox has neither been read nor failed yet"

@@ -5,7 +5,20 @@ from functools import cache
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from postroom.api import check, desk, health, incoming, keys, openapi, problems, reading, send, sites, turns
+from postroom.api import (
+    check,
+    desk,
+    health,
+    incoming,
+    keys,
+    openapi,
+    problems,
+    reading,
+    send,
+    sites,
+    turns,
+    workers,
+)
 from postroom.api.limits import BodyLimit
 from postroom.api.parts import ApiParts
 
@@ -21,7 +34,7 @@ def create_app(parts: ApiParts) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
-    for module in (sites, check, send, incoming, reading, desk, turns, keys, health):
+    for module in (sites, check, send, incoming, reading, desk, turns, keys, workers, health):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(BodyLimit)

@@ -18,7 +18,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz")
 async def readyz(parts: Parts) -> JSONResponse:
     """200 once every account of the environment has its cursor or has failed once."""
-    waiting = parts.ready()
+    waiting = await parts.ready()
     if waiting:
         return JSONResponse({"status": "starting", "detail": waiting}, 503)
     return JSONResponse({"status": "ready"})

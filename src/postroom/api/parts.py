@@ -31,5 +31,5 @@ class ApiParts:
     incoming: Incoming
     incoming_tokens: IncomingTokens
     watchers: Watchers
-    ready: Callable[[], str]
+    ready: Callable[[], Awaitable[str]]
     ring: Callable[[Bell], Awaitable[None]]

@@ -311,6 +311,18 @@ class ShownKey(Shown):
     revoked_at: datetime | None
 
 
+class ShownWorker(Shown):
+    """A process that watches accounts, with how many it holds."""
+
+    id: str
+    host: str
+    role: str
+    since: datetime
+    last_seen_at: datetime
+    state: Literal["live", "gone"]
+    accounts: int
+
+
 class ShownNewKey(ShownKey):
     """A key that was just made, with its secret."""
 

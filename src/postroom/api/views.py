@@ -15,6 +15,7 @@ from postroom.core.model import (
     Thread,
     TurnRecord,
 )
+from postroom.core.shares import WorkerSeen
 from postroom.core.submission import Recipient, Submission
 from postroom.mail.message import Address
 
@@ -209,4 +210,17 @@ def key(value: ApiKey) -> Json:
         "created_at": moment(value.created_at),
         "last_used_at": moment(value.last_used_at),
         "revoked_at": moment(value.revoked_at),
+    }
+
+
+def worker(value: WorkerSeen) -> Json:
+    """A process that watches accounts."""
+    return {
+        "id": value.worker.id,
+        "host": value.worker.host,
+        "role": value.worker.role,
+        "since": moment(value.worker.started_at),
+        "last_seen_at": moment(value.seen_at),
+        "state": "live" if value.live else "gone",
+        "accounts": value.accounts,
     }
