@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,12 +13,17 @@ from obstore.store import LocalStore, MemoryStore
 from postroom.adapters.blobs import BlobDamaged, FileBlobs, open_blobs
 from postroom.adapters.object_blobs import ObjectBlobs
 from postroom.core.errors import NotFound
+from tests.support.clock import TestClock
 
 AnyBlobs = FileBlobs | ObjectBlobs
+LATER = timedelta(minutes=1)
 
 
-@pytest.fixture(params=["directory", "memory", "local object store"])
+@pytest.fixture(params=["directory", "memory", "local object store", "s3"])
 async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyBlobs]:
+    if request.param == "s3":
+        yield s3_blobs()
+        return
     stores: dict[str, AnyBlobs] = {
         "directory": FileBlobs(tmp_path / "blobs"),
         "memory": ObjectBlobs(MemoryStore()),
@@ -26,6 +32,16 @@ async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     yield stores[request.param]
     for store in stores.values():
         await store.close()
+
+
+def s3_blobs() -> AnyBlobs:
+    """The store at S3_TEST_URL, whose credentials and endpoint the environment has (AWS_…)."""
+    url = os.environ.get("S3_TEST_URL", "")
+    if not url:
+        pytest.skip("S3_TEST_URL names no S3-compatible store to try")
+    store = open_blobs(url, Path())
+    assert isinstance(store, ObjectBlobs)
+    return store
 
 
 @pytest.mark.parametrize(
@@ -58,6 +74,27 @@ async def test_deleted_is_gone_and_may_be_deleted_again(blobs: AnyBlobs) -> None
         await blobs.get(digest)
     assert await blobs.put(b"short-lived") == digest
     assert await blobs.get(digest) == b"short-lived"
+
+
+async def _older(blobs: AnyBlobs, than: datetime) -> set[str]:
+    return {digest async for batch in blobs.older(than) for digest in batch}
+
+
+async def test_what_was_put_before_a_moment_is_told(blobs: AnyBlobs) -> None:
+    digests = {await blobs.put(f"number {n}".encode()) for n in range(700)}
+    assert digests <= await _older(blobs, datetime.now(UTC) + LATER)
+    assert not digests & await _older(blobs, datetime.now(UTC) - LATER)
+
+
+async def test_only_what_was_not_put_lately_is_discarded(blobs: AnyBlobs) -> None:
+    digest = await blobs.put(b"needless, perhaps")
+    assert not await blobs.discard(digest, datetime.now(UTC) - LATER)
+    assert await blobs.get(digest) == b"needless, perhaps"
+    assert await blobs.discard(digest, datetime.now(UTC) + LATER)
+    with pytest.raises(NotFound):
+        await blobs.get(digest)
+    assert await blobs.discard(digest, datetime.now(UTC))
+    assert await blobs.discard("../../etc/passwd", datetime.now(UTC) + LATER)
 
 
 @pytest.fixture
@@ -112,6 +149,43 @@ async def test_what_a_crash_left_half_written_is_cleared_at_the_next_start(tmp_p
     os.utime(old, (0, 0))
     await FileBlobs(tmp_path / "blobs").close()
     assert (old.exists(), young.exists()) == (False, True)
+
+
+async def test_a_blob_that_is_put_again_is_young_again(tmp_path: Path) -> None:
+    clock = TestClock()
+    store = FileBlobs(tmp_path / "blobs", clock)
+    digest = await store.put(b"left by a crash")
+    await clock.advance(3600)
+    hour_ago = clock.now()
+    assert await _older(store, hour_ago) == {digest}
+    assert await store.put(b"left by a crash") == digest
+    assert await _older(store, hour_ago) == set()
+    assert not await store.discard(digest, hour_ago)
+    await store.close()
+
+
+async def test_putting_and_discarding_at_once_never_loses_what_was_put(tmp_path: Path) -> None:
+    clock = TestClock()
+    store = FileBlobs(tmp_path / "blobs", clock)
+    for number in range(200):
+        data = f"contested {number}".encode()
+        digest = await store.put(data)
+        await clock.advance(3600)
+        before = clock.now()
+        await asyncio.gather(store.discard(digest, before), store.put(data), store.discard(digest, before))
+        assert await store.get(digest) == data
+    await store.close()
+
+
+async def test_a_blob_moved_aside_by_a_process_that_died_is_put_back(tmp_path: Path) -> None:
+    first = FileBlobs(tmp_path / "blobs")
+    digest = await first.put(b"moved aside")
+    await first.close()
+    (path,) = _files(tmp_path)
+    path.rename(tmp_path / "blobs" / "tmp" / f"aside-{digest}")
+    second = FileBlobs(tmp_path / "blobs")
+    assert await second.get(digest) == b"moved aside"
+    await second.close()
 
 
 async def test_a_write_that_fails_is_an_error_and_leaves_nothing_under_the_digest(tmp_path: Path) -> None:
