@@ -113,7 +113,8 @@ def _fill(world: World, address: str, mails: int) -> None:
 
 
 def _files(maildir: Path) -> int:
-    return sum(len(os.listdir(maildir / name)) for name in ("cur", "new") if (maildir / name).is_dir())
+    folders = [maildir / name for name in ("cur", "new")]
+    return sum(len(list(folder.iterdir())) for folder in folders if folder.is_dir())
 
 
 def _cpu_seconds(pid: int) -> float:
