@@ -1,6 +1,6 @@
 # Everything a person does with this checkout. `make` alone explains.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types tests lock corpus fuzz clean
+.PHONY: help demo test lint format types tests lock corpus fuzz storm pauses clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -36,6 +36,16 @@ corpus: ## the tables over real mail from elsewhere (../shared/corpora, where it
 fuzz: ## 100,000 damaged mails, read to the end; ARGS="--count 1000 --seed 7" changes that
 	@tools/python-env dev
 	.venv/bin/python -m tests.fuzz_reading $(ARGS)
+
+storm: ## 2,000 mails while workers, database and mail servers fall over (15 min); ARGS="--mails 200 --seconds 90"
+	@tools/python-env dev
+	@tools/servers
+	.venv/bin/python -m tests.storm $(ARGS)
+
+pauses: ## two workers, one account, 10 minutes of SIGSTOP; ARGS="--minutes 2"
+	@tools/python-env dev
+	@tools/servers
+	.venv/bin/python -m tests.storm.pauses $(ARGS)
 
 lock: ## write requirements/*.lock anew from pyproject.toml
 	@.venv/bin/python -m pip install --quiet uv

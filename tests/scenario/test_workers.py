@@ -26,13 +26,23 @@ REBALANCED = 15.0
 def variables(
     tmp_path_factory: pytest.TempPathFactory, postgresql: Cluster, mailboxes: Sandbox
 ) -> dict[str, str]:
-    return {
-        "POSTROOM_DATABASE_URL": postgresql.migrated(),
-        "POSTROOM_BLOBS_URL": tmp_path_factory.mktemp("blobs").as_uri(),
-        "POSTROOM_SECRET_KEY": base64.b64encode(bytes(32)).decode(),
-        "POSTROOM_ALLOW_HOSTS": "127.0.0.0/8",
-        "POSTROOM_TLS_CA_FILE": str(mailboxes.ca_file),
-    }
+    folder = tmp_path_factory.mktemp("migrate")
+    return migrated(
+        folder,
+        {
+            "POSTROOM_DATABASE_URL": postgresql.empty(),
+            "POSTROOM_BLOBS_URL": tmp_path_factory.mktemp("blobs").as_uri(),
+            "POSTROOM_SECRET_KEY": base64.b64encode(bytes(32)).decode(),
+            "POSTROOM_ALLOW_HOSTS": "127.0.0.0/8",
+            "POSTROOM_TLS_CA_FILE": str(mailboxes.ca_file),
+        },
+    )
+
+
+def migrated(folder: Path, variables: dict[str, str]) -> dict[str, str]:
+    """The same variables, their database brought up to date."""
+    assert postroom(folder, "migrate", variables=variables).returncode == 0
+    return variables
 
 
 @pytest.fixture
@@ -120,7 +130,7 @@ def test_b7_what_a_killed_worker_watched_is_answered_by_the_other_once(
 def test_without_workers_it_says_so(
     tmp_path: Path, postgresql: Cluster, variables: Mapping[str, str]
 ) -> None:
-    empty = {**variables, "POSTROOM_DATABASE_URL": postgresql.migrated()}
+    empty = migrated(tmp_path, {**variables, "POSTROOM_DATABASE_URL": postgresql.empty()})
     assert "nobody reads mail" in postroom(tmp_path, "workers", variables=empty).stdout
     assert postroom(tmp_path, "migrate").returncode == 0
     assert "watches every account itself" in postroom(tmp_path, "workers").stdout

@@ -10,10 +10,11 @@ import asyncio
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -45,6 +46,7 @@ class Cluster:
 
     directory: Path
     process: subprocess.Popen[bytes]
+    settings: Mapping[str, str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
     _template: str = ""
 
@@ -69,14 +71,21 @@ class Cluster:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    def restart(self, how: signal.Signals) -> None:
+        """Stop it, with SIGINT in order or with SIGQUIT as a crash would, and start it again on its files."""
+        self.process.send_signal(how)
+        self.process.wait(60)
+        self.process = _launched(self.directory, self.settings)
+        _until_ready(self)
+
     def _create(self, template: str) -> str:
         name = f"test{next(self.numbers)}"
         self.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return name
 
 
-def start_cluster() -> Cluster:
-    """Make and start a cluster. Raises `NoPostgreSQL` when this machine has none."""
+def start_cluster(**settings: str) -> Cluster:
+    """Make and start a cluster, `settings` over our own. Raises `NoPostgreSQL` when this machine has none."""
     binaries = _binaries()
     directory = Path(tempfile.mkdtemp(prefix="postroom-pg-", dir="/tmp"))
     runner = _as_owner(directory)
@@ -86,15 +95,17 @@ def start_cluster() -> Cluster:
     if made.returncode:
         shutil.rmtree(directory, ignore_errors=True)
         raise NoPostgreSQL("initdb failed")
-    settings = {**_SETTINGS, "unix_socket_directories": str(directory)}
-    arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*runner, str(binaries / "postgres"), "-D", str(data), *arguments], stdout=log, stderr=log
-        )
-    cluster = Cluster(directory, process)
+    all_settings = {**_SETTINGS, "unix_socket_directories": str(directory), **settings}
+    cluster = Cluster(directory, _launched(directory, all_settings), all_settings)
     _until_ready(cluster)
     return cluster
+
+
+def _launched(directory: Path, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    command = [*_as_owner(directory), str(_binaries() / "postgres"), "-D", str(directory / "data")]
+    arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    with (directory / "log").open("ab") as log:
+        return subprocess.Popen([*command, *arguments], stdout=log, stderr=log)
 
 
 def stop_cluster(cluster: Cluster) -> None:
