@@ -121,7 +121,10 @@ class Fetching:
     async def _in_order(
         self, awaited: dict[int, Fetched], item: FetchItem, limit: int
     ) -> AsyncGenerator[tuple[Fetched, Fetched], None]:
-        """Facts and bytes, ascending, without those that vanished. What was given out leaves `awaited`."""
+        """Facts and bytes, ascending, without those that vanished. What was given out leaves `awaited`.
+
+        Raises ImapNoBody where the server left out a message that is there all the same.
+        """
         order, early = deque(awaited), dict[int, Fetched]()
         items = (FetchItem.SIZE, item)
         async with aclosing(self._client.uid_fetch(UidSet.of(awaited), items, limit)) as stream:
@@ -130,9 +133,17 @@ class Fetching:
                 while order and order[0] in early:
                     uid = order.popleft()
                     yield awaited.pop(uid), early.pop(uid)
+        left_out = await self._still_there([uid for uid in order if uid not in early])
         for uid in order:
+            if uid in left_out:
+                raise ImapNoBody(left_out)
             if uid in early:
                 yield awaited.pop(uid), early[uid]
+
+    async def _still_there(self, absent: Sequence[int]) -> tuple[int, ...]:
+        """Those of the UIDs which did not vanish: silence about a message does not prove that it is gone."""
+        facts = await self.facts(UidSet.of(absent)) if absent else ()
+        return tuple(fact.uid for fact in facts if fact.uid in absent)
 
     def _blame(self, exc: ImapNoBody | ImapProtocolError, outstanding: Sequence[int]) -> None:
         """Remember which messages to ask for on their own next time."""
