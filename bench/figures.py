@@ -38,7 +38,7 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line: what was measured, ours, the floor of the same run (both in `unit`), the aim if there is one."""
+    """One line: what was measured, ours and the floor of the same run (both in `unit`), the aim if any."""
 
     what: str
     unit: str
@@ -59,7 +59,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def report(name: str, setting: Mapping[str, str | int | float], figures: Sequence[Figure]) -> None:
-    """Print the table and write `bench/results/<name>.json`. `setting` names sizes, sink and sender counts."""
+    """Print the table and write `bench/results/<name>.json`. `setting` names sizes, sinks, sender counts."""
     console = Console(width=120)
     console.print(_table(name, figures))
     console.print(

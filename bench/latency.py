@@ -17,8 +17,16 @@ from pathlib import Path
 from bench.bare import BareImap, BareSmtp
 from bench.figures import Aim, Figure, quantile, report
 from bench.letters import bare_reply, number_of, question
-from bench.rig import client_context, connect, quick_world, run, running_service, server_context
-from bench.rig import until, until_watching
+from bench.rig import (
+    client_context,
+    connect,
+    quick_world,
+    run,
+    running_service,
+    server_context,
+    until,
+    until_watching,
+)
 from bench.sink import Sink, running_sink
 from tests.support.served import Served
 from tests.support.world import PASSWORD, World

@@ -15,9 +15,11 @@ class Sink:
     def __init__(self) -> None:
         self.accepted: dict[int, float] = {}
         self.port = 0
+        self._serving: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
+        self._serving[writer] = asyncio.current_task()
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             writer.write(b"220 sink.bench.test ESMTP\r\n")
             while line := await reader.readline():
@@ -28,7 +30,15 @@ class Sink:
                     writer.write(_REPLIES.get(verb, b"250 2.0.0 fine\r\n"))
                 if verb == b"QUIT":
                     break
+        del self._serving[writer]
         writer.close()
+
+    async def end(self) -> None:
+        """Hang up on all; returns once their connections are done with."""
+        serving = dict(self._serving)
+        for writer in serving:
+            writer.transport.abort()
+        await asyncio.gather(*(task for task in serving.values() if task))
 
     async def _data(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"354 go on\r\n")
@@ -48,6 +58,7 @@ async def running_sink(context: ssl.SSLContext) -> AsyncIterator[Sink]:
         yield sink
     finally:
         server.close()
+        await sink.end()
 
 
 _REPLIES = {
