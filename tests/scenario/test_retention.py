@@ -1,6 +1,7 @@
 """Retention: what is old goes, with its bytes, and never comes back as new."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -13,6 +14,7 @@ from postroom.core.agent import Answer, Turn
 from postroom.core.model import MessageState
 from postroom.engine.retention import JUST_PUT, Retention
 from postroom.sandbox.server import Sandbox, sandbox
+from tests.support.commands import program
 from tests.support.housed import US, House, open_house, until
 from tests.support.office import Office, mail, open_office
 from tests.support.sandboxed import ADA, letter
@@ -36,10 +38,17 @@ async def servers(tmp_path: Path) -> AsyncIterator[Sandbox]:
 async def look(office: Office) -> None:
     """One look of retention's, its pauses and the time between two looks included."""
     looking = asyncio.create_task(office.service.retention.look())
-    while not looking.done():
-        await office.clock.advance(1)
-    await looking
+    await over(office, looking)
     await office.clock.advance(timedelta(minutes=10).total_seconds())
+
+
+async def over(office: Office, looking: "asyncio.Task[None]") -> None:
+    """Wait until a look is over; the clock goes on for its pauses alone."""
+    while not looking.done():
+        await until(lambda: looking.done() or office.clock.sleepers)
+        if office.clock.sleepers:
+            await office.clock.advance(0.1)
+    await looking
 
 
 def blobs(office: Office) -> int:
@@ -127,8 +136,7 @@ async def test_two_workers_take_turns(office: Office) -> None:
     mine = asyncio.create_task(service.retention.look())
     await until(lambda: office.clock.sleepers or mine.done())
     await asyncio.wait_for(other.look(), 5)  # without a pause: there was nothing for it to do
-    while not mine.done():
-        await office.clock.advance(1)
+    await over(office, mine)
     assert await service.store.things.message(taken.message.id) is None
 
 
@@ -171,6 +179,24 @@ async def test_bytes_that_are_put_again_while_their_message_goes_are_kept(office
     await office.clock.advance(JUST_PUT.total_seconds())
     await look(office)
     assert blobs(office) == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "stored"),
+    [("ingest:read", 0), ("before-commit:intake", 0), ("commit:intake", 1)],
+)
+async def test_a_crash_leaves_no_message_without_its_bytes(tmp_path: Path, step: str, stored: int) -> None:
+    died = program(tmp_path, "-m", "tests.support.dying_intake", str(tmp_path), step)
+    assert died.returncode == -signal.SIGKILL
+    async with open_office(tmp_path) as office:
+        messages = (await office.service.store.lists.messages("office", {}, None, 9)).items
+        assert len(messages) == stored
+        for message in messages:
+            assert await office.service.blobs.get(message.raw)
+        assert blobs(office) == 1
+        await office.clock.advance((2 * DAY).total_seconds())
+        await look(office)
+        assert blobs(office) == stored
 
 
 # --- a mailbox that still holds what was forgotten

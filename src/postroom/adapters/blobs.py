@@ -142,11 +142,14 @@ class FileBlobs:
             path.rename(aside)
         except FileNotFoundError:
             return True
-        if aside.stat().st_mtime >= put_before:
+        try:
+            if aside.stat().st_mtime < put_before:
+                aside.unlink()
+                return True
             self._put_back(aside)
+        except FileNotFoundError:  # a process that has just started put it back
             return False
-        aside.unlink()
-        return True
+        return False
 
     def _put_back(self, aside: Path) -> None:
         path = self._path(aside.name.removeprefix(_ASIDE))
