@@ -52,7 +52,7 @@ from postroom.engine.watch import Watchers, WatchParts
 from postroom.engine.worker import Worker
 from postroom.jobs.embedded import EmbeddedBells
 from postroom.secrets_at_rest import check_key, signing_secret
-from postroom.storage import migrate, open_store
+from postroom.storage import libpq_url, migrate, open_store
 
 DEFAULT_SITE = "default"
 EMBEDDED_OWNER = "embedded"
@@ -91,11 +91,13 @@ async def opened(
     clock: Clock | None = None,
     *,
     owner: str | None = None,
+    role: str = "serve",
 ) -> AsyncIterator[Service]:
     """Open storage and build the service; nothing runs yet. Everything is closed on leaving.
 
     `agent` stands in for the one that the settings name. `owner`: whose claims are made, this process when
-    None. Raises `ConfigError`, before anything is written where the settings alone are at fault.
+    None. `role`: what other processes are told this one does. Raises `ConfigError`, before anything is
+    written where the settings alone are at fault.
     """
     steps, clock = steps or NoSteps(), clock or SystemClock()
     async with _operator(settings, agent, clock) as operator:
@@ -108,8 +110,8 @@ async def opened(
             vault = EnvelopeVault(ring)
             await check_key(store, vault, made)
             secret = await signing_secret(store, vault)
-            parts = (settings, store, vault, secret, operator, steps, clock, owner or _this_process())
-            outside = _outside(*parts)
+            parts = (settings, store, vault, secret, operator, steps, clock, owner or _this_process(), role)
+            outside = _outside(*parts, await _bells(settings, clock))
             try:
                 yield _service(outside, made)
             finally:
@@ -160,6 +162,7 @@ class _Outside:
     steps: Steps
     clock: Clock
     owner: str
+    role: str
 
     async def close(self) -> None:
         """Close what holds connections."""
@@ -206,6 +209,8 @@ def _outside(
     steps: Steps,
     clock: Clock,
     owner: str,
+    role: str,
+    bells: Bells,
 ) -> _Outside:
     try:
         blobs = open_blobs(settings.blobs_url or "", settings.data_dir, clock, steps)
@@ -222,13 +227,37 @@ def _outside(
         blobs=blobs,
         credentials=credentials,
         agents=AgentChoice(agent, credentials, hosts.judge_host, clock, public_url(settings)),
-        bells=EmbeddedBells(clock),
+        bells=bells,
         access=ImapAccess(hosts, context, steps),
         submission=SmtpSubmission(hosts, context, steps),
         steps=steps,
         clock=clock,
         owner=owner,
+        role=role,
     )
+
+
+async def _bells(settings: Settings, clock: Clock) -> Bells:
+    """The bells of this process alone, or those that all processes of the database share."""
+    if settings.embedded:
+        return EmbeddedBells(clock)
+    # Not imported before: it takes a quarter of a second and needs what comes with the extra `postgres`.
+    from postroom.jobs.postgresql import PostgresBells
+    from postroom.jobs.postgresql_schema import check_bells
+
+    url = libpq_url(database_url(settings))
+    await check_bells(url)
+    return PostgresBells(url, clock)
+
+
+async def migrate_all(settings: Settings) -> None:
+    """Bring the database up to date, and what carries bells in it. Raises `PostroomError`."""
+    url = database_url(settings)
+    await migrate(url)
+    if not settings.embedded:
+        from postroom.jobs.postgresql_schema import migrate_bells
+
+        await migrate_bells(libpq_url(url))
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +335,7 @@ def _watchers(outside: _Outside, sending: _Sending, ingest: Ingest) -> Watchers:
         unheld = HeldStore(store.accounts, store.intake, store.aftercare, store.desk, NoFence())
         everybodys = _watch_parts(outside, sending, ingest, unheld)
         return Watchers(alone, AllAccounts(store.sites, clock))
-    worker = SharingWorker(outside.owner, os.uname().nodename, "serve", clock.now())
+    worker = SharingWorker(outside.owner, os.uname().nodename, outside.role, clock.now())
     return Watchers(among_others, SharedAccounts(store.shares, worker, clock))
 
 

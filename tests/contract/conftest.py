@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from tests.support.certificates import CertificateAuthority
+from tests.support.databases import postgresql  # noqa: F401 - fixture
 from tests.support.reading import Reader
 from tests.support.scripted_smtp import ScriptedSmtp
 from tests.support.submitting import PATIENT, SHORT, Client, MakeServer

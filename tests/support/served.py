@@ -68,28 +68,14 @@ def served(folder: Path, extra: Mapping[str, str] | None = None, *, ready: bool 
             service.kill()
 
 
-def start(folder: Path, extra: Mapping[str, str] | None = None, *, ready: bool = True) -> Served:
-    """Start it; the caller ends it."""
-    defaults = {
-        "POSTROOM_PORT": "0",
-        "POSTROOM_DATA_DIR": str(folder / "data"),
-        "POSTROOM_API_KEY": ADMIN_KEY,
-        "POSTROOM_LOG_FORMAT": "json",
-    }
-    number = len(list(folder.glob("serve-*.log")))
-    log = folder / f"serve-{number}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "postroom", "serve"],
-            env=clean_environment({**defaults, **(extra or {})}),
-            cwd=folder,
-            stdout=output,
-            stderr=output,
-            stdin=subprocess.DEVNULL,
-        )
-    service = Served("", process, log, folder / "data")
+def start(
+    folder: Path, extra: Mapping[str, str] | None = None, *, ready: bool = True, command: str = "serve"
+) -> Served:
+    """Start it, or another command that has the API; the caller ends it."""
+    service = _started(folder, extra, command)
     try:
-        service.url = _url(service)
+        entry = _logged(service, "api.listening")
+        service.url = f"http://{entry['host']}:{entry['port']}"
         if ready:
             eventually(lambda: httpx2.get(f"{service.url}/readyz").status_code == 200)
     except BaseException:
@@ -98,16 +84,50 @@ def start(folder: Path, extra: Mapping[str, str] | None = None, *, ready: bool =
     return service
 
 
-def _url(service: Served) -> str:
-    def listening() -> dict[str, Any] | None:
-        if service.process.poll() is not None:
-            raise AssertionError(f"serve ended with {service.process.returncode}:\n{service.log_text()}")
-        entries = (json.loads(line) for line in service.log_text().splitlines() if line.startswith("{"))
-        return next((e for e in entries if e.get("event") == "api.listening"), None)
+def start_worker(folder: Path, extra: Mapping[str, str]) -> Served:
+    """Start `postroom worker`, which has no API; the caller ends it."""
+    service = _started(folder, extra, "worker")
+    try:
+        _logged(service, "worker.working")
+    except BaseException:
+        service.kill()
+        raise
+    return service
 
-    entry = eventually(listening)
+
+def _started(folder: Path, extra: Mapping[str, str] | None, command: str) -> Served:
+    defaults = {
+        "POSTROOM_PORT": "0",
+        "POSTROOM_DATA_DIR": str(folder / "data"),
+        "POSTROOM_API_KEY": ADMIN_KEY,
+        "POSTROOM_LOG_FORMAT": "json",
+    }
+    number = len(list(folder.glob(f"{command}-*.log")))
+    log = folder / f"{command}-{number}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "postroom", command],
+            env=clean_environment({**defaults, **(extra or {})}),
+            cwd=folder,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+        )
+    return Served("", process, log, folder / "data")
+
+
+def _logged(service: Served, event: str) -> dict[str, Any]:
+    """The first entry of the log with this event, once it is there."""
+
+    def found() -> dict[str, Any] | None:
+        if service.process.poll() is not None:
+            raise AssertionError(f"it ended with {service.process.returncode}:\n{service.log_text()}")
+        entries = (json.loads(line) for line in service.log_text().splitlines() if line.startswith("{"))
+        return next((e for e in entries if e.get("event") == event), None)
+
+    entry = eventually(found)
     assert entry is not None
-    return f"http://{entry['host']}:{entry['port']}"
+    return dict(entry)
 
 
 def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:

@@ -30,6 +30,33 @@ def serve() -> None:
     run(environment())
 
 
+def api() -> None:
+    """Run the API alone. Needs PostgreSQL, and `postroom worker` beside it.
+
+    Any number may run at once, behind any HTTP proxy.
+
+    \b
+    POSTROOM_DATABASE_URL=postgresql://… POSTROOM_SECRET_KEY=… postroom api
+    """
+    from postroom.serve import serve_api
+
+    serve_api(environment())
+
+
+def worker() -> None:
+    """Watch mailboxes and answer, without the API. Needs PostgreSQL.
+
+    Any number may run at once; they share the accounts evenly,
+    and take over from one that dies within 15 seconds.
+
+    \b
+    POSTROOM_DATABASE_URL=postgresql://… POSTROOM_SECRET_KEY=… postroom worker
+    """
+    from postroom.serve import serve_worker
+
+    serve_worker(environment())
+
+
 def check(site: SiteOption = "default", as_json: JsonOption = False) -> None:
     """Connect and log in to the mailbox's servers; send nothing.
 
@@ -87,16 +114,19 @@ def _print_check(result: "Check") -> None:
 def migrate(as_json: JsonOption = False) -> None:
     """Bring the database up to date. `postroom serve` does it by itself for the embedded one.
 
+    On PostgreSQL run it before the first start and after each upgrade.
+    Two that run at once wait for each other.
+
     \b
     POSTROOM_DATABASE_URL=postgresql://… postroom migrate
     """
-    from postroom.datadir import database_url, make_data_directory
-    from postroom.storage import migrate as run
+    from postroom.datadir import make_data_directory
+    from postroom.service import migrate_all
 
     settings = environment()
     if settings.embedded:
         make_data_directory(settings.data_dir)
-    asyncio.run(run(database_url(settings)))
+    asyncio.run(migrate_all(settings))
     if as_json:
         print_json({"migrated": True})
     else:
@@ -127,4 +157,4 @@ def demo(
         raise typer.Exit(1) from exc
 
 
-COMMANDS = (serve, check, migrate, demo)
+COMMANDS = (serve, api, worker, check, migrate, demo)

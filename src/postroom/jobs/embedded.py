@@ -35,6 +35,11 @@ class EmbeddedBells:
             heappush(self._later, (bell.at, next(self._order), bell))
         self._changed.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many bells have fallen due and were not heard yet."""
+        return len(self._due)
+
     async def heard(self) -> AsyncIterator[Bell]:
         """Bells as they fall due, in the order in which they did, until `close`."""
         while not self._closed:

@@ -6,7 +6,8 @@
 URLs are `sqlite:///FILE` (four slashes for an absolute path) and `postgresql://…`.
 """
 
+from postroom.storage.engines import libpq_url
 from postroom.storage.schema import check_schema, migrate
 from postroom.storage.store import open_store
 
-__all__ = ["check_schema", "migrate", "open_store"]
+__all__ = ["check_schema", "libpq_url", "migrate", "open_store"]

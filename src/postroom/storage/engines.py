@@ -58,12 +58,17 @@ def parse_url(text: str) -> URL:
     raise DatabaseUrlError("the database URL must be sqlite:///FILE or postgresql://…")
 
 
+def libpq_url(text: str) -> str:
+    """The same database as libpq reads it. Holds the password. Raises `DatabaseUrlError`."""
+    return parse_url(text).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def open_database(url: URL, steps: Steps) -> Database:
     """Connections and threads for serving; nothing is connected yet."""
     if url.get_backend_name() == "sqlite":
         sqlite = SQLite()
         writer, reader = _sqlite(url, 1, _set_up_writer), _sqlite(url, _READERS, _set_up_reader)
-        writing = Lane(Pool(writer, sqlite.begin), 1, "writer")
+        writing = Lane(Pool(writer, sqlite.begin), 1, "writer", within=True)
         reading = Lane(Pool(reader, sqlite.begin), _READERS, "reader")
         return Database(sqlite, writing, reading, Grouped(writing, steps), steps)
     dialect = PostgreSQL()
