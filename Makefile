@@ -1,6 +1,6 @@
 # Everything a person does with this checkout. `make` alone explains.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types tests lock corpus fuzz storm pauses clean
+.PHONY: help demo test lint format types tests lock corpus fuzz storm pauses crash clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
@@ -46,6 +46,11 @@ pauses: ## two workers, one account, 10 minutes of SIGSTOP; ARGS="--minutes 2"
 	@tools/python-env dev
 	@tools/servers
 	.venv/bin/python -m tests.storm.pauses $(ARGS)
+
+crash: ## killed at every step of the way of a mail, on both databases; ARGS="-k sqlite" chooses
+	@tools/python-env dev
+	@tools/servers
+	CRASH_STEPS=all .venv/bin/pytest tests/crash $(ARGS)
 
 lock: ## write requirements/*.lock anew from pyproject.toml
 	@.venv/bin/python -m pip install --quiet uv
