@@ -58,7 +58,7 @@ def rig(tmp_path: Path, servers: Sandbox, make_database: MakeDatabase) -> Rig:
     return Rig(tmp_path, servers, make_database)
 
 
-@pytest.mark.timeout(1500 if DRAWN == "all" else 120)
+@pytest.mark.timeout(3600 if DRAWN == "all" else 120)
 def test_b7_killed_at_any_step_a_mail_has_one_answer_and_a_call_one_mail(
     rig: Rig, show: Callable[[str], None]
 ) -> None:

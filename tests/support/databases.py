@@ -66,6 +66,10 @@ class Cluster:
             self._template = name
         return self.url(self._create(self._template))
 
+    def copy_of(self, url: str) -> str:
+        """The address of a new database with all that another has, to which nobody may be connected."""
+        return self.url(self._create(str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])))
+
     def run(self, statement: str) -> None:
         """Execute one statement as the superuser, outside any transaction."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:

@@ -26,7 +26,14 @@ from tests.support.served import ADMIN_KEY, clean_environment, eventually
 
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(
-    ["__main__", "postroom.serve", "postroom.cli.running", "tests.support.bots", __name__]
+    [
+        "__main__",
+        "postroom.cli.running",
+        "postroom.jobs.postgresql",
+        "postroom.serve",
+        "tests.support.bots",
+        __name__,
+    ]
 )
 
 
