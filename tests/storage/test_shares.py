@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -44,6 +44,10 @@ def without_account(plain: Site) -> Site:
     return replace(plain, account_since=None)
 
 
+async def share(store: Store, name: str, now: datetime) -> Round:
+    return await store.shares.round(name, now, now - timedelta(seconds=5))
+
+
 def sites_of(found: Round) -> list[str]:
     return [held.holding.site_id for held in found.held]
 
@@ -54,7 +58,7 @@ async def settled(store: Store, *names: str) -> dict[str, list[str]]:
     for _ in range(10):
         held: dict[str, list[str]] = {}
         for name in names:
-            found = await store.shares.round(name, NOW)
+            found = await share(store, name, NOW)
             await store.shares.release([h.holding for h in found.held[found.share :]])
             held[name] = sites_of(found)[: found.share]
         if held == before:
@@ -67,10 +71,10 @@ async def test_one_worker_holds_everything_with_an_account(store: Store) -> None
     await with_accounts(store, 3)
     await store.sites.save(without_account(site("plain", email=None)))
     await joined(store, "a")
-    found = await store.shares.round("a", NOW)
+    found = await share(store, "a", NOW)
     assert (sites_of(found), found.share) == (["s00", "s01", "s02"], 3)
     assert [held.version for held in found.held] == [1, 1, 1]
-    assert await store.shares.round("a", NOW) == found
+    assert await share(store, "a", NOW) == found
 
 
 @pytest.mark.parametrize(
@@ -90,14 +94,14 @@ async def test_workers_hold_evenly_and_nothing_twice(store: Store, accounts: int
 async def test_a_newcomer_gets_its_share_only_once_it_is_given_up(store: Store) -> None:
     await with_accounts(store, 4)
     await joined(store, "a")
-    await store.shares.round("a", NOW)
+    await share(store, "a", NOW)
     await joined(store, "b")
-    assert sites_of(await store.shares.round("b", NOW)) == []
-    above = await store.shares.round("a", NOW)
+    assert sites_of(await share(store, "b", NOW)) == []
+    above = await share(store, "a", NOW)
     assert (len(above.held), above.share) == (4, 2)
     given = [held.holding for held in above.held[2:]]
     await store.shares.release(given)
-    taken = await store.shares.round("b", NOW)
+    taken = await share(store, "b", NOW)
     assert sites_of(taken) == [holding.site_id for holding in given]
     assert all(held.holding.token > 1 for held in taken.held)
 
@@ -105,47 +109,47 @@ async def test_a_newcomer_gets_its_share_only_once_it_is_given_up(store: Store) 
 async def test_the_accounts_of_a_dead_worker_are_taken_with_a_higher_token(store: Store) -> None:
     await with_accounts(store, 2)
     await joined(store, "a")
-    dead = await store.shares.round("a", NOW)
+    dead = await share(store, "a", NOW)
     now = NOW + LEASE
     await store.shares.join(worker("b"), now - timedelta(seconds=1), now + LEASE)
-    assert sites_of(await store.shares.round("b", now - timedelta(seconds=1))) == []
-    taken = await store.shares.round("b", now)
+    assert sites_of(await share(store, "b", now - timedelta(seconds=1))) == []
+    taken = await share(store, "b", now)
     assert sites_of(taken) == sites_of(dead)
     assert [h.holding.token for h in taken.held] == [h.holding.token + 1 for h in dead.held]
     with pytest.raises(LeaseLost):
         await store.shares.renew("a", now, now + LEASE)
     with pytest.raises(LeaseLost):
-        await store.shares.round("a", now)
+        await share(store, "a", now)
     await store.shares.release([h.holding for h in dead.held])
-    assert sites_of(await store.shares.round("b", now)) == sites_of(dead)
+    assert sites_of(await share(store, "b", now)) == sites_of(dead)
 
 
 async def test_a_heartbeat_keeps_what_is_held(store: Store) -> None:
     await with_accounts(store, 1)
     await joined(store, "a")
-    await store.shares.round("a", NOW)
+    await share(store, "a", NOW)
     await store.shares.renew("a", later(seconds=9), later(seconds=19))
     await store.shares.join(worker("b"), later(seconds=12), later(seconds=22))
-    assert sites_of(await store.shares.round("b", later(seconds=12))) == []
-    assert sites_of(await store.shares.round("a", later(seconds=12))) == ["s00"]
+    assert sites_of(await share(store, "b", later(seconds=12))) == []
+    assert sites_of(await share(store, "a", later(seconds=12))) == ["s00"]
 
 
 async def test_who_joins_anew_begins_with_nothing_and_gets_new_tokens(store: Store) -> None:
     await with_accounts(store, 1)
     await joined(store, "a")
-    before = await store.shares.round("a", NOW)
+    before = await share(store, "a", NOW)
     await joined(store, "a")
-    after = await store.shares.round("a", NOW)
+    after = await share(store, "a", NOW)
     assert after.held[0].holding.token == before.held[0].holding.token + 1
 
 
 async def test_who_leaves_leaves_everything_at_once(store: Store) -> None:
     await with_accounts(store, 2)
     await joined(store, "a")
-    await store.shares.round("a", NOW)
+    await share(store, "a", NOW)
     await joined(store, "b")
     await store.shares.leave("a")
-    assert sites_of(await store.shares.round("b", NOW)) == ["s00", "s01"]
+    assert sites_of(await share(store, "b", NOW)) == ["s00", "s01"]
     assert [seen.worker.id for seen in await store.shares.workers(NOW)] == ["b"]
 
 
@@ -154,7 +158,7 @@ async def test_of_workers_that_take_at_once_each_account_has_one_holder(store: S
     names = [f"w{n}" for n in range(6)]
     await joined(store, *names)
     for _ in range(4):
-        found = await asyncio.gather(*(store.shares.round(name, NOW) for name in names))
+        found = await asyncio.gather(*(share(store, name, NOW) for name in names))
         held = [site_id for one in found for site_id in sites_of(one)]
         assert len(held) == len(set(held))
     counts = [len(sites) for sites in (await settled(store, *names)).values()]
@@ -164,44 +168,44 @@ async def test_of_workers_that_take_at_once_each_account_has_one_holder(store: S
 async def test_a_round_tells_of_changed_sites_lost_accounts_and_aftercare(store: Store) -> None:
     await with_accounts(store, 3)
     await joined(store, "a")
-    await store.shares.round("a", NOW)
+    await share(store, "a", NOW)
     await store.sites.save(site("s00", email="s00@acme.example", aliases=(), version=2, quote=True))
     await store.sites.save(without_account(site("s01", email=None, version=2)))
     sent = accepted(submission(site_id="s02"))
     began = thread(site_id="s02")
     await store.outbox.add(sent, outgoing(site_id="s02"), began, event(site_id="s02"))
-    found = await store.shares.round("a", NOW)
+    found = await share(store, "a", NOW)
     assert [(held.version, held.account) for held in found.held] == [(2, True), (2, False), (1, True)]
     assert (found.share, set(found.care)) == (2, {"s02"})
     await store.aftercare.done([sent.id], "done")
-    assert (await store.shares.round("a", NOW)).care == frozenset()
+    assert (await share(store, "a", NOW)).care == frozenset()
 
 
 async def test_a_site_that_is_deleted_is_no_longer_held(store: Store) -> None:
     await with_accounts(store, 2)
     await joined(store, "a")
-    await store.shares.round("a", NOW)
+    await share(store, "a", NOW)
     await store.sites.delete("s00")
-    assert sites_of(await store.shares.round("a", NOW)) == ["s01"]
+    assert sites_of(await share(store, "a", NOW)) == ["s01"]
 
 
 async def test_workers_are_shown_with_what_they_hold_and_forgotten_when_long_dead(store: Store) -> None:
     assert await store.shares.workers(NOW) == ()
     await with_accounts(store, 2)
     await joined(store, "a")
-    await store.shares.round("a", NOW)
+    await share(store, "a", NOW)
     (seen,) = await store.shares.workers(NOW)
     assert (seen.worker, seen.seen_at, seen.live, seen.accounts) == (worker("a"), NOW, True, 2)
     dead = later(minutes=5)
     await store.shares.join(worker("b"), dead, dead + LEASE)
-    await store.shares.round("b", dead)
+    await share(store, "b", dead)
     assert [(s.worker.id, s.live, s.accounts) for s in await store.shares.workers(dead)] == [
         ("a", False, 0),
         ("b", True, 2),
     ]
     long_after = later(minutes=15)
     await store.shares.join(worker("c"), long_after, long_after + LEASE)
-    await store.shares.round("c", long_after)
+    await share(store, "c", long_after)
     assert [s.worker.id for s in await store.shares.workers(long_after)] == ["b", "c"]
 
 
@@ -219,10 +223,10 @@ async def take_one(held: HeldStore) -> None:
 async def late(acme: Store) -> tuple[Store, HeldStore, HeldStore]:
     """Storage, the store of a watcher that lost `acme`, and that of its present one."""
     await joined(acme, "a")
-    old = (await acme.shares.round("a", NOW)).held[0].holding
+    old = (await share(acme, "a", NOW)).held[0].holding
     later_on = NOW + LEASE
     await acme.shares.join(worker("b"), later_on, later_on + LEASE)
-    new = (await acme.shares.round("b", later_on)).held[0].holding
+    new = (await share(acme, "b", later_on)).held[0].holding
     return acme, acme.held(old), acme.held(new)
 
 
@@ -303,3 +307,20 @@ def test_fair_shares_differ_by_one_and_move_little(
     held: dict[str, int], accounts: int, shares: dict[str, int]
 ) -> None:
     assert fair_shares(held, accounts) == shares
+
+
+async def test_nothing_waits_for_a_newcomer_that_died_at_once(store: Store) -> None:
+    await with_accounts(store, 4)
+    await joined(store, "stillborn", "a")
+    assert len((await share(store, "a", NOW)).held) == 2
+    await store.shares.renew("a", later(seconds=5), later(seconds=15))
+    assert len((await share(store, "a", later(seconds=5))).held) == 4
+
+
+async def test_what_a_silent_worker_holds_is_its_own_until_its_lease_ends(store: Store) -> None:
+    await with_accounts(store, 4)
+    await joined(store, "silent", "a")
+    await share(store, "silent", NOW)
+    await store.shares.renew("a", later(seconds=9), later(seconds=19))
+    assert len((await share(store, "a", later(seconds=9))).held) == 2
+    assert len((await share(store, "a", later(seconds=10))).held) == 4

@@ -86,8 +86,9 @@ class Shares(Protocol):
         """Live until then. Raises `LeaseLost` when the worker is dead already, or gone."""
         ...
 
-    async def round(self, worker_id: str, now: datetime) -> Round:
-        """Take what is free up to the fair share. Raises `LeaseLost` when the worker does not live."""
+    async def round(self, worker_id: str, now: datetime, seen_since: datetime) -> Round:
+        """Take what is free up to the fair share among the workers seen since then: nothing waits for one
+        that is about to be found dead. Raises `LeaseLost` when the worker itself does not live."""
         ...
 
     async def release(self, holdings: Sequence[Holding]) -> None:

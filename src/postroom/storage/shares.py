@@ -59,7 +59,7 @@ _HELD = Statement(
             sites, (sites.c.id == holdings.c.site_id) & _WITH_ACCOUNT
         )
     )
-    .where(_LIVES)
+    .where(_LIVES, workers.c.seen_at > bindparam("since", type_=workers.c.seen_at.type))
     .group_by(workers.c.id)
 )
 # Rows that are locked are passed by: who was stopped in the middle of something must not hold up the others.
@@ -144,14 +144,14 @@ class SqlShares:
 
         await self._database.write("worker-renew", work)
 
-    async def round(self, worker_id: str, now: datetime) -> Round:
+    async def round(self, worker_id: str, now: datetime, seen_since: datetime) -> Round:
         """`Shares.round`. One worker at a time takes; who finds another at it takes with its next round."""
 
         def work(connection: Connection) -> Round:
             taking = self._database.dialect.serialise_now(connection, "shares")
             if taking:
                 connection.run(_FORGET, {"now": now - REMEMBERED})
-            held = {row[0]: row[1] for row in connection.all(_HELD, {"now": now})}
+            held = {row[0]: row[1] for row in connection.all(_HELD, {"now": now, "since": seen_since})}
             if worker_id not in held:
                 raise fenced_off()
             share = fair_shares(held, connection.scalar(_ACCOUNTS))[worker_id]
