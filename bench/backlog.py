@@ -10,28 +10,17 @@ import asyncio
 import os
 import statistics
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.bare import BareImap, BareSmtp
 from bench.figures import Aim, Figure, report
-from bench.letters import bare_reply, question
-from bench.rig import (
-    PostfixCount,
-    client_context,
-    connect,
-    discarding_world,
-    run,
-    running_service,
-    until,
-)
+from bench.rig import connect, discarding_world, run, running_service, until
+from bench.waiting import PATIENCE, fill, floor_rate, rate
 from tests.support.served import Served
-from tests.support.world import PASSWORD, World
+from tests.support.world import World
 
 SQLITE_SHARE, POSTGRESQL_SHARE = 0.40, 0.30
-PATIENCE = 300.0
 
 
 @dataclass(slots=True)
@@ -52,34 +41,18 @@ async def bench(mails: int, rounds: int) -> None:
         world = stack.enter_context(discarding_world())
         service = await asyncio.to_thread(stack.enter_context, running_service(world.ca_file))
         for number in range(rounds):
-            rates.floor.append(await _floor(world, f"bare{number}@bench.test", mails))
+            rates.floor.append(await floor_rate(world, f"bare{number}@bench.test", mails))
             await _ours(world, service, number, mails, rates)
     report("backlog", _setting(mails, rounds), _figures(rates))
 
 
-async def _floor(world: World, address: str, mails: int) -> float:
-    await asyncio.to_thread(_fill, world, address, mails)
-    return await _rate(world, mails, lambda: _bare_loop(world, address))
-
-
-async def _bare_loop(world: World, address: str) -> None:
-    context = client_context(world)
-    imap = await BareImap.open(world.imaps, context, address, PASSWORD)
-    smtp = await BareSmtp.open(world.smtps, context, address, PASSWORD)
-    async for raw in imap.fetch("1:*"):
-        recipient, reply = bare_reply(raw, address)
-        await smtp.send(address, [recipient], reply)
-    imap.close()
-    smtp.close()
-
-
 async def _ours(world: World, service: Served, number: int, mails: int, rates: Rates) -> None:
     address = f"ours{number}@bench.test"
-    await asyncio.to_thread(_fill, world, address, mails)
+    await asyncio.to_thread(fill, world, address, mails)
     await asyncio.to_thread(_start_with_what_waits, service, number)
     used, begun = _cpu_seconds(service.process.pid), time.monotonic()
     rates.ours.append(
-        await _rate(world, mails, lambda: asyncio.to_thread(_connect, world, service, number, address))
+        await rate(world, mails, lambda: asyncio.to_thread(_connect, world, service, number, address))
     )
     rates.cpu.append(1000 * (_cpu_seconds(service.process.pid) - used) / mails)
     sent = world.root / "mail" / address / "Maildir" / ".Sent"
@@ -96,20 +69,6 @@ def _start_with_what_waits(service: Served, number: int) -> None:
 def _connect(world: World, service: Served, number: int, address: str) -> None:
     with service.client() as client:
         connect(client, f"site{number}", address, world.imaps, world.smtps)
-
-
-async def _rate(world: World, mails: int, work: Callable[[], Awaitable[None]]) -> float:
-    """Mails that Postfix accepted a second, from the beginning of the work to the last of them."""
-    accepted = PostfixCount(world)
-    begun = time.monotonic()
-    await work()
-    await until(lambda: accepted.now() >= mails, PATIENCE, f"the {mails}th reply")
-    return mails / (time.monotonic() - begun)
-
-
-def _fill(world: World, address: str, mails: int) -> None:
-    world.deliver(address, question(0, address))
-    world.fill(address, [question(number, address) for number in range(1, mails)])
 
 
 def _files(maildir: Path) -> int:
