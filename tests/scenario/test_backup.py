@@ -1,5 +1,6 @@
 """Backup and restore: what was answered after the backup was taken is not answered again."""
 
+import asyncio
 import shutil
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from postroom.core.model import MessageState
 from postroom.core.submission import SubmissionStatus
 from postroom.engine.compose import NewMail
 from postroom.engine.restored import settle_restored
+from postroom.jobs.postgresql_schema import migrate_bells
 from postroom.sandbox.server import Sandbox, sandbox
 from tests.support.commands import postroom
 from tests.support.databases import Cluster, postgresql
@@ -37,7 +39,9 @@ async def servers(tmp_path: Path) -> AsyncIterator[Sandbox]:
 @pytest.fixture
 def databases(postgresql: Cluster) -> tuple[str, str]:
     """One with our tables, and an empty one."""
-    return postgresql.migrated(), postgresql.empty()
+    ours = postgresql.migrated()
+    asyncio.run(migrate_bells(ours))
+    return ours, postgresql.empty()
 
 
 async def answered(house: House, subject: str, number: int) -> None:

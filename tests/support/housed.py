@@ -24,7 +24,7 @@ from tests.support.office import AgentFunction
 
 SITE = "house"
 US = "house@postroom.test"
-PATIENCE = 20.0
+PATIENCE = 40.0
 
 
 async def say_ok(turn: Turn) -> Answer:
