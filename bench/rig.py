@@ -27,7 +27,7 @@ service imap-hibernate {
   }
 }
 """
-_NO_CAPS = {
+NO_CAPS = {
     "threadPer10Min": None,
     "threadPer2Hours": None,
     "correspondentPerDay": None,
@@ -107,7 +107,7 @@ def connect(client: httpx2.Client, site: str, address: str, imap: int, smtp: int
         "outgoingPort": smtp,
         "outgoingSecurity": "tls",
     }
-    settings = {"channels": {"email": channel}, "caps": _NO_CAPS}
+    settings = {"channels": {"email": channel}, "caps": NO_CAPS}
     client.patch(f"/api/sites/{site}/settings", json=settings).raise_for_status()
 
 
