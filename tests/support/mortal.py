@@ -147,11 +147,16 @@ class Life:
         raise AssertionError(f"it ended with {self.process.exitcode}:\n{self.log_text()}")
 
     @cached_property
+    def url(self) -> str:
+        """Where its API listens."""
+        found = self.until(self._announced)
+        return f"http://{found['host']}:{found['port']}"
+
+    @cached_property
     def client(self) -> httpx2.Client:
         """Shows the admin key to its API, once that listens."""
-        found = self.until(self._announced)
-        url = f"http://{found['host']}:{found['port']}"
-        return httpx2.Client(base_url=url, headers={"x-api-key": ADMIN_KEY}, timeout=30, verify=False)
+        headers = {"x-api-key": ADMIN_KEY}
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=30, verify=False)
 
     def _announced(self) -> dict[str, Any] | None:
         entries = (json.loads(line) for line in self.log_text().splitlines() if line.startswith("{"))

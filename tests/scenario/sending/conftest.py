@@ -1,0 +1,18 @@
+"""Databases for services as processes."""
+
+import asyncio
+
+import pytest
+
+from postroom.jobs.postgresql_schema import migrate_bells
+from tests.support.databases import Cluster, postgresql
+
+__all__ = ["postgresql"]
+
+
+@pytest.fixture
+def shared_database(postgresql: Cluster) -> str:
+    """A database that several processes serve, ready for them."""
+    url = postgresql.migrated()
+    asyncio.run(migrate_bells(url))
+    return url
