@@ -1,4 +1,4 @@
-"""A4: a hundred calls at once with one Idempotency-Key are one mail, across a kill and among processes too."""
+"""A4: a hundred calls at once with one Idempotency-Key are one mail, across a kill and among processes."""
 
 import asyncio
 from collections import Counter
