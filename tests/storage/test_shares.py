@@ -1,14 +1,14 @@
 """Accounts shared among workers, and the fence that a late watcher runs into."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from postroom.core.errors import LeaseLost
 from postroom.core.model import AccountState, AccountStatus, Cursor, Event, Site
-from postroom.core.shares import Round, Worker, fair_shares
+from postroom.core.shares import HeldSite, Worker, fair_shares
 from postroom.core.store import HeldStore, Store
 from tests.support.stored import (
     NOW,
@@ -44,11 +44,22 @@ def without_account(plain: Site) -> Site:
     return replace(plain, account_since=None)
 
 
-async def share(store: Store, name: str, now: datetime) -> Round:
-    return await store.shares.round(name, now, now - timedelta(seconds=5))
+@dataclass(frozen=True)
+class Found:
+    """A round that was told everything."""
+
+    held: tuple[HeldSite, ...]
+    share: int
+    care: frozenset[str]
 
 
-def sites_of(found: Round) -> list[str]:
+async def share(store: Store, name: str, now: datetime) -> Found:
+    found = await store.shares.round(name, now, now - timedelta(seconds=5))
+    assert found.held is not None
+    return Found(found.held, found.share, found.care)
+
+
+def sites_of(found: Found) -> list[str]:
     return [held.holding.site_id for held in found.held]
 
 
@@ -324,3 +335,25 @@ async def test_what_a_silent_worker_holds_is_its_own_until_its_lease_ends(store:
     await store.shares.renew("a", later(seconds=9), later(seconds=19))
     assert len((await share(store, "a", later(seconds=9))).held) == 2
     assert len((await share(store, "a", later(seconds=10))).held) == 4
+
+
+async def test_what_is_held_is_told_again_only_when_it_changed(store: Store) -> None:
+    async def told(stand: str) -> tuple[bool, str]:
+        found = await store.shares.round("a", NOW, NOW - LEASE, stand)
+        return found.held is not None, found.stand
+
+    await with_accounts(store, 3)
+    await joined(store, "a")
+    changed, stand = await told("")
+    assert changed
+    assert await told(stand) == (False, stand)
+    held = (await share(store, "a", NOW)).held
+    await store.sites.save(site("s00", email="s00@acme.example", aliases=(), version=2, quote=True))
+    changed, after = await told(stand)
+    assert changed
+    await store.sites.save(without_account(site("s01", email=None, version=2)))
+    changed, without = await told(after)
+    assert changed
+    await store.shares.release([held[2].holding])
+    changed, _ = await told(without)
+    assert changed

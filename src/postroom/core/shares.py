@@ -52,10 +52,11 @@ class HeldSite:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """How the sharing stands: what is ours, how many of them are ours to keep, and which of them have
-    something to do in the mailbox (aftercare)."""
+    """How the sharing stands: what is ours (None: as it was), how many of them are ours to keep, and which of
+    them have something to do in the mailbox (aftercare). `stand` tells one `held` from another."""
 
-    held: tuple[HeldSite, ...]
+    held: tuple[HeldSite, ...] | None
+    stand: str
     share: int
     care: frozenset[str]
 
@@ -86,9 +87,10 @@ class Shares(Protocol):
         """Live until then. Raises `LeaseLost` when the worker is dead already, or gone."""
         ...
 
-    async def round(self, worker_id: str, now: datetime, seen_since: datetime) -> Round:
+    async def round(self, worker_id: str, now: datetime, seen_since: datetime, stand: str = "") -> Round:
         """Take what is free up to the fair share among the workers seen since then: nothing waits for one
-        that is about to be found dead. Raises `LeaseLost` when the worker itself does not live."""
+        that is about to be found dead. `stand`: that of the last round, whose `held` is not told again when
+        nothing changed. Raises `LeaseLost` when the worker itself does not live."""
         ...
 
     async def release(self, holdings: Sequence[Holding]) -> None:

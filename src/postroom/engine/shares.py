@@ -20,7 +20,7 @@ import structlog
 from postroom.core.errors import LeaseLost, PostroomError
 from postroom.core.ports import Clock
 from postroom.core.registry import Sites
-from postroom.core.shares import Holding, Round, Shares, Worker
+from postroom.core.shares import HeldSite, Holding, Round, Shares, Worker
 from postroom.engine.retry import Trouble, reconnect_after
 
 log = structlog.get_logger()
@@ -115,19 +115,24 @@ class Changes:
     give_up: tuple[Holding, ...]
 
 
-def plan_changes(watched: Mapping[str, Holding], parting: Collection[str], found: Round) -> Changes:
-    """From what is watched to what is ours to keep.
+NO_CHANGES = Changes((), (), ())
+
+
+def plan_changes(
+    watched: Mapping[str, Holding], parting: Collection[str], held: Sequence[HeldSite], share: int
+) -> Changes:
+    """From what is watched to what is ours (`held`) and ours to keep (`share`).
 
     `parting`: whose watchers are just being ended; they are begun again in a later round at the earliest.
     """
-    ours = {held.holding.site_id: held.holding for held in found.held}
+    ours = {one.holding.site_id: one.holding for one in held}
     drop = tuple(site_id for site_id, holding in watched.items() if ours.get(site_id) != holding)
-    keepable = [held.holding for held in found.held if held.account]
+    keepable = [one.holding for one in held if one.account]
     # What is on its way out already goes first, so that as few as possible change hands.
     keepable.sort(key=lambda holding: (holding.site_id in parting, holding.site_id))
-    surplus = [held.holding for held in found.held if not held.account] + keepable[found.share :]
+    surplus = [one.holding for one in held if not one.account] + keepable[share:]
     busy = {*parting, *drop}
-    begin = tuple(h for h in keepable[: found.share] if h.site_id not in busy and h.site_id not in watched)
+    begin = tuple(h for h in keepable[:share] if h.site_id not in busy and h.site_id not in watched)
     return Changes(begin, drop, tuple(h for h in surplus if h.site_id not in busy))
 
 
@@ -140,6 +145,10 @@ class SharedAccounts:
         self._clock = clock
         self._until = LONG_AGO
         self._parting: dict[str, asyncio.Task[None]] = {}
+        self._held: tuple[HeldSite, ...] = ()
+        self._stand = ""
+        self._share = 0
+        self._moving = False
         self._versions: dict[str, int] = {}
         self._wanted = asyncio.Event()
 
@@ -165,7 +174,7 @@ class SharedAccounts:
         try:
             await self._live(watching)
             now = self._clock.now()
-            found = await self._shares.round(self._worker.id, now, now - COUNTED)
+            found = await self._shares.round(self._worker.id, now, now - COUNTED, self._stand)
         except LeaseLost:
             log.warning("shares.lapsed", worker=self._worker.id)
             self._until = LONG_AGO
@@ -192,34 +201,42 @@ class SharedAccounts:
         self._until = until
 
     def _follow(self, found: Round, watching: Watching) -> None:
-        changes = plan_changes(watching.watched(), self._parting, found)
+        if found.held is None and not self._stand:
+            return  # everything was ended meanwhile: the next round tells all of it again
+        self._stand = found.stand
+        if found.held is not None:
+            self._held = found.held
+        if found.held is not None or found.share != self._share or self._moving:
+            self._rearrange(found.share, watching)
+        self._tell(found, watching)
+
+    def _rearrange(self, share: int, watching: Watching) -> None:
+        changes = plan_changes(watching.watched(), self._parting, self._held, share)
+        self._share, self._moving = share, bool(self._parting) or changes != NO_CHANGES
         if changes.drop:
             self._part(changes.drop, (), watching)
         if changes.give_up:
             self._part([h.site_id for h in changes.give_up], changes.give_up, watching)
         for holding in changes.begin:
             watching.begin(holding)
-        if changes.begin or changes.drop or changes.give_up:
+        if changes != NO_CHANGES:
             log.info(
                 "shares.changed",
                 begun=len(changes.begin),
                 lost=len(changes.drop),
                 given_up=len(changes.give_up),
             )
-        self._tell(found, watching)
 
     def _tell(self, found: Round, watching: Watching) -> None:
         """What bells may have told another process, or nobody."""
-        versions = {held.holding.site_id: held.version for held in found.held}
-        watched = watching.watched()
-        for site_id, version in versions.items():
-            if site_id not in watched:
-                continue
-            if self._versions.get(site_id, version) != version:
-                watching.changed(site_id)
-            elif site_id in found.care:
-                watching.refresh(site_id)
-        self._versions = versions
+        if found.held is not None:
+            versions = {one.holding.site_id: one.version for one in found.held}
+            for site_id, version in versions.items():
+                if self._versions.get(site_id, version) != version and site_id in watching.watched():
+                    watching.changed(site_id)
+            self._versions = versions
+        for site_id in found.care:
+            watching.refresh(site_id)
 
     # --- parting --------------------------------------------------------------------------------------
 
@@ -241,6 +258,7 @@ class SharedAccounts:
         self._parting.update(dict.fromkeys(site_ids, task))
 
     async def _part_with_all(self, watching: Watching) -> None:
+        self._stand = ""
         watched = tuple(watching.watched())
         if watched:
             self._part(watched, (), watching)

@@ -53,12 +53,8 @@ _RELEASE = Statement(
 )
 _ACCOUNTS = Statement(select(func.count()).select_from(sites).where(_WITH_ACCOUNT))
 _HELD = Statement(
-    select(workers.c.id, func.count(sites.c.id))
-    .select_from(
-        workers.outerjoin(holdings, holdings.c.owner == workers.c.id).outerjoin(
-            sites, (sites.c.id == holdings.c.site_id) & _WITH_ACCOUNT
-        )
-    )
+    select(workers.c.id, func.count(holdings.c.site_id))
+    .select_from(workers.outerjoin(holdings, holdings.c.owner == workers.c.id))
     .where(_LIVES, workers.c.seen_at > bindparam("since", type_=workers.c.seen_at.type))
     .group_by(workers.c.id)
 )
@@ -94,6 +90,13 @@ _MINE = Statement(
     .join(sites, sites.c.id == holdings.c.site_id)
     .where(holdings.c.owner == _OWNER)
     .order_by(holdings.c.site_id)
+)
+# What is ours is lost only when all of it may be, and gained only by taking: then, and when a version grows,
+# one of these differs.
+_STAND = Statement(
+    select(func.count(), func.coalesce(func.sum(sites.c.version), 0), func.count(sites.c.account_since))
+    .select_from(holdings.join(sites, sites.c.id == holdings.c.site_id))
+    .where(holdings.c.owner == _OWNER)
 )
 _CARE = Statement(
     select(holdings.c.site_id).where(
@@ -144,7 +147,7 @@ class SqlShares:
 
         await self._database.write("worker-renew", work)
 
-    async def round(self, worker_id: str, now: datetime, seen_since: datetime) -> Round:
+    async def round(self, worker_id: str, now: datetime, seen_since: datetime, stand: str = "") -> Round:
         """`Shares.round`. One worker at a time takes; who finds another at it takes with its next round."""
 
         def work(connection: Connection) -> Round:
@@ -155,11 +158,12 @@ class SqlShares:
             if worker_id not in held:
                 raise fenced_off()
             share = fair_shares(held, connection.scalar(_ACCOUNTS))[worker_id]
-            if taking:
-                _take(connection, worker_id, now, share - held[worker_id])
-            mine = connection.all(_MINE, {"owner": worker_id})
+            taken = taking and _take(connection, worker_id, now, share - held[worker_id])
+            (stands,) = connection.all(_STAND, {"owner": worker_id})
+            now_stands = ":".join(map(str, stands))
+            mine = None if now_stands == stand and not taken else _mine(connection, worker_id)
             care = connection.scalars(_CARE, {"owner": worker_id})
-            return Round(tuple(_held_site(row, worker_id) for row in mine), share, frozenset(care))
+            return Round(mine, now_stands, share, frozenset(care))
 
         return await self._database.write("worker-round", work)
 
@@ -184,18 +188,24 @@ def _give_up_all(connection: Connection, worker_id: str) -> None:
     connection.run(_GONE, {"owner": worker_id})
 
 
-def _take(connection: Connection, worker_id: str, now: datetime, number: int) -> None:
+def _take(connection: Connection, worker_id: str, now: datetime, number: int) -> bool:
+    """Take so many at most; whether there were any."""
     if number <= 0:
-        return
+        return False
     freed = connection.scalars(_FREED, {"now": now, "limit": number})
     if freed:
         connection.run(_TAKE, {"b_owner": worker_id, "freed": freed})
+    new = 0
     if len(freed) < number:
-        connection.run(_TAKE_NEW, {"owner": worker_id, "limit": number - len(freed)})
+        new = connection.count(_TAKE_NEW, {"owner": worker_id, "limit": number - len(freed)})
+    return bool(freed or new)
 
 
-def _held_site(row: Row, worker_id: str) -> HeldSite:
-    return HeldSite(Holding(row.site_id, worker_id, row.token), row.version, bool(row.account))
+def _mine(connection: Connection, worker_id: str) -> tuple[HeldSite, ...]:
+    rows = connection.all(_MINE, {"owner": worker_id})
+    return tuple(
+        HeldSite(Holding(row.site_id, worker_id, row.token), row.version, bool(row.account)) for row in rows
+    )
 
 
 def _seen(row: Row) -> WorkerSeen:
