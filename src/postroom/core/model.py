@@ -382,8 +382,12 @@ class BellKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """ "Look, this is due": it may ring twice, late or never; the row is the truth."""
+    """ "Look, this is due": it may ring twice, late or never; the row is the truth.
+
+    `site_id`: whose it is, where the ringer knows, so that the many of one site are not put before others'.
+    """
 
     kind: BellKind
     id: str
     at: datetime | None = None
+    site_id: str = ""

@@ -168,9 +168,9 @@ class Ingest:
                 return unreadable(site.id, arrived, "over_caps_time", now)
 
     async def _ring(self, taken: Sequence[Taken]) -> None:
-        due = {t.message.thread_id for t in taken if not t.known and t.message.state is MessageState.DUE}
-        for thread_id in sorted(due):
-            await self._bells.ring(Bell(BellKind.THREAD, thread_id))
+        new = [t.message for t in taken if not t.known and t.message.state is MessageState.DUE]
+        for thread_id, site_id in sorted({(message.thread_id, message.site_id) for message in new}):
+            await self._bells.ring(Bell(BellKind.THREAD, thread_id, site_id=site_id))
             self._steps.reached("ingest:rung")
 
 

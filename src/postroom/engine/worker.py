@@ -1,6 +1,7 @@
 """Hears the bells and sweeps: what is due is looked at, whether a bell rang or not."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -20,6 +21,11 @@ log = structlog.get_logger()
 SWEEP_SECONDS = 30.0
 SWEEP_LIMIT = 1000
 AT_ONCE = 100
+AT_ONCE_PER_SITE = 50
+"""One site's many, with an agent that thinks for long, leave places for the others."""
+
+ASIDE = 10_000
+"""Bells that wait because their site has its places; beyond, the sweep rings again."""
 
 
 class Worker:
@@ -45,6 +51,9 @@ class Worker:
         self._clock = clock
         self._retention = retention
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._running: Counter[str] = Counter()
+        self._aside: dict[str, dict[str, Bell]] = {}
+        self._over = False
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -52,8 +61,11 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             beside = (self._watchers.run(), self._sweep(), self._retention.run())
             background = [group.create_task(work) for work in beside]
-            async for bell in self._bells.heard():
-                await self._dispatch(group, bell)
+            try:
+                async for bell in self._bells.heard():
+                    await self._dispatch(group, bell)
+            finally:
+                self._over = True
             for task in background:
                 task.cancel()
 
@@ -65,9 +77,39 @@ class Worker:
             self._watchers.changed(bell.id)
             self._changed.set()
             return
-        look = self._answerer.look if bell.kind is BellKind.THREAD else self._submitter.look
         await self._places.acquire()
-        group.create_task(self._guarded(partial(look, bell.id), bell))
+        self._begin(group, bell)
+
+    def _begin(self, group: asyncio.TaskGroup, bell: Bell) -> None:
+        """Use the place that was taken, unless the bell's site has as many as it may have."""
+        if any(bell.id in waiting for waiting in self._aside.values()):
+            self._places.release()  # a sweep, which knows no sites, found what was put aside
+        elif bell.site_id and self._running[bell.site_id] >= AT_ONCE_PER_SITE:
+            self._places.release()
+            if sum(map(len, self._aside.values())) < ASIDE:
+                self._aside.setdefault(bell.site_id, {})[bell.id] = bell
+        else:
+            self._running[bell.site_id] += 1
+            group.create_task(self._work(group, bell))
+
+    async def _work(self, group: asyncio.TaskGroup, bell: Bell) -> None:
+        look = self._answerer.look if bell.kind is BellKind.THREAD else self._submitter.look
+        try:
+            await self._guarded(partial(look, bell.id), bell)
+        finally:
+            self._leave(group, bell.site_id)
+
+    def _leave(self, group: asyncio.TaskGroup, site_id: str) -> None:
+        """Give the place back, or to what the site has put aside."""
+        self._running[site_id] -= 1
+        if not self._running[site_id]:
+            del self._running[site_id]
+        aside = self._aside.get(site_id)
+        if aside and not self._over:
+            self._begin(group, aside.pop(next(iter(aside))))
+            return
+        self._aside.pop(site_id, None)
+        self._places.release()
 
     async def _guarded(self, look: Callable[[], Awaitable[None]], bell: Bell) -> None:
         try:
@@ -76,8 +118,6 @@ class Worker:
             log.warning("work.failed", kind=bell.kind.value, id=bell.id, code=exc.code)
         except Exception:
             log.exception("work.unexpected", kind=bell.kind.value, id=bell.id)
-        finally:
-            self._places.release()
 
     async def _sweep(self) -> None:
         while True:

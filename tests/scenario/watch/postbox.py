@@ -100,6 +100,11 @@ class Postbox:
         """Where it listens."""
         return self._server.address
 
+    @property
+    def received(self) -> bytes:
+        """Everything that clients sent."""
+        return self._server.received
+
     def deliver(self, raw: bytes, *flags: str, received_at: datetime | None = None) -> StoredMail:
         """A mail lies in the inbox, received now."""
         return self.inbox.add(raw, flags, (received_at or self._now()).replace(microsecond=0))

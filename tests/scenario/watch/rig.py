@@ -43,8 +43,8 @@ PATIENCE = 20.0
 POLL = 0.1
 """Seconds between two safety polls."""
 
-HASTY = Patience(liveness=0.5, compare=300.0, probe=2.0, goodbye=0.2)
-DEADLINES = Deadlines(connect=2.0, greeting=2.0, command=5.0, transfer=5.0)
+HASTY = Patience(liveness=2.0, compare=300.0, probe=2.0, goodbye=0.2)
+DEADLINES = Deadlines(connect=5.0, greeting=5.0, command=5.0, transfer=5.0)
 _numbers = count(1)
 
 

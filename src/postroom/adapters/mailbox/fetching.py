@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Final
 
 from postroom.adapters.mailbox.strikes import Shelf, Strikes, Way
-from postroom.core.ports import FetchedMessage, Steps
+from postroom.core.ports import FetchedMessage, MessageFacts, Steps
 from postroom.imap.client import Client
 from postroom.imap.errors import ImapLiteralTooLarge, ImapNoBody, ImapProtocolError
 from postroom.imap.fetch import Fetched, FetchItem
@@ -24,6 +24,11 @@ AT_ONCE: Final = 500
 
 GROUP_BYTES: Final = 8 << 20
 HEADER_CAP: Final = 1 << 20
+HELD_BYTES: Final = 32 << 20
+"""Bodies that wait for one which comes late; a server that sends more of them lied about their sizes."""
+
+MOST_FACTS: Final = 10_000
+"""Messages above a place of which the facts are taken at once; no server announces more."""
 
 _FACTS: Final = (FetchItem.FLAGS, FetchItem.INTERNALDATE, FetchItem.SIZE)
 
@@ -63,7 +68,12 @@ class Fetching:
         """Flags, date and size of those messages that are there, ascending."""
         items = [*_FACTS, FetchItem.GMAIL_LABELS] if "X-GM-EXT-1" in self._client.capabilities else _FACTS
         async with aclosing(self._client.uid_fetch(uids, items)) as stream:
-            return sorted([fetched async for fetched in stream], key=lambda fetched: fetched.uid)
+            found: list[Fetched] = []
+            async for fetched in stream:
+                found.append(fetched)
+                if len(found) > MOST_FACTS:
+                    raise ImapProtocolError
+            return sorted(found, key=lambda fetched: fetched.uid)
 
     async def messages(
         self, ranges: Sequence[range], cap: int, known: Facts
@@ -125,14 +135,18 @@ class Fetching:
 
         Raises ImapNoBody where the server left out a message that is there all the same.
         """
-        order, early = deque(awaited), dict[int, Fetched]()
+        order, early, held = deque(awaited), dict[int, Fetched](), 0
         items = (FetchItem.SIZE, item)
         async with aclosing(self._client.uid_fetch(UidSet.of(awaited), items, limit)) as stream:
             async for fetched in stream:
                 early[fetched.uid] = fetched
+                held += fetched.weight
                 while order and order[0] in early:
                     uid = order.popleft()
+                    held -= early[uid].weight
                     yield awaited.pop(uid), early.pop(uid)
+                if held > HELD_BYTES:
+                    raise ImapProtocolError
         left_out = await self._still_there([uid for uid in order if uid not in early])
         for uid in order:
             if uid in left_out:
@@ -159,6 +173,11 @@ def portions(ranges: Sequence[range]) -> Iterator[list[int]]:
     uids = (uid for span in sorted(ranges, key=lambda span: span.start) for uid in span)
     while portion := list(islice(uids, AT_ONCE)):
         yield portion
+
+
+def facts_of(fetched: Fetched) -> MessageFacts:
+    """What is known of a message without its content."""
+    return MessageFacts(fetched.uid, fetched.internaldate or datetime.now(UTC), fetched.size or 0)
 
 
 def _message(fact: Fetched, body: bytes | None, headers: bytes) -> FetchedMessage:

@@ -6,13 +6,14 @@ from datetime import date
 from typing import Final
 
 from postroom.adapters.mailbox.faults import refused_append, translated
-from postroom.adapters.mailbox.fetching import AT_ONCE
+from postroom.adapters.mailbox.fetching import AT_ONCE, facts_of, portions
 from postroom.adapters.mailbox.patience import Patience
 from postroom.adapters.mailbox.strikes import Strikes
 from postroom.adapters.mailbox.view import View
 from postroom.adapters.mailbox.waiting import Waiting
+from postroom.core.errors import MailServerError, ServerCode
 from postroom.core.model import Login, MailboxStatus, Role
-from postroom.core.ports import FetchedMessage, Steps
+from postroom.core.ports import FetchedMessage, MessageFacts, Steps
 from postroom.imap import search
 from postroom.imap.client import Client
 from postroom.imap.errors import ImapBad, ImapNo
@@ -23,6 +24,9 @@ _SEARCHED_WHOLE: Final = 50_000
 """Messages up to which a mailbox is searched at once; a larger one in windows, so that no line grows long."""
 
 _MOST_WINDOWS: Final = 64
+
+_MOST_FOUND: Final = 2_000_000
+"""UIDs that a search may find; they are all held in memory."""
 
 
 class ImapSession:
@@ -86,8 +90,20 @@ class ImapSession:
             found: list[int] = []
             for window in self._windows(lowest, narrow=bool(message_id)):
                 found += await self._client.uid_search(*window, *(keys or [search.ALL]))
+                if len(found) > _MOST_FOUND:
+                    raise MailServerError(ServerCode.PROTOCOL_ERROR, "the mailbox holds too many messages")
         # `n:*` names the last message even when it lies below n (RFC 9051 section 6.4.9).
         return tuple(uid for uid in found if uid >= lowest)
+
+    async def facts(self, mailbox: str, uids: Sequence[range]) -> tuple[MessageFacts, ...]:
+        """See the port."""
+        found: list[MessageFacts] = []
+        with translated(self._login):
+            await self._view.open(mailbox)
+            fetching = self._view.fetching()
+            for some in portions(uids):
+                found += map(facts_of, await fetching.facts(UidSet.of(some)))
+        return tuple(found)
 
     async def flag(self, mailbox: str, uids: Collection[int], flags: Sequence[str]) -> None:
         """See the port. A server that refuses flags (a read-only mailbox, say) is let have its way: they are
