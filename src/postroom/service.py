@@ -37,6 +37,7 @@ from postroom.core.store import HeldStore, Store
 from postroom.datadir import database_url, held_data_directory, key_ring, make_data_directory
 from postroom.engine.accounts import Accounts, Logins
 from postroom.engine.answer import Answerer, AnswerParts
+from postroom.engine.backfill import Backfill
 from postroom.engine.compose import Composer
 from postroom.engine.idempotency import Idempotent
 from postroom.engine.incoming import Incoming
@@ -50,7 +51,7 @@ from postroom.engine.submit import Submitter
 from postroom.engine.sync import Sync
 from postroom.engine.watch import Watchers, WatchParts
 from postroom.engine.worker import Worker
-from postroom.jobs.embedded import EmbeddedBells
+from postroom.jobs.opening import open_bells
 from postroom.secrets_at_rest import check_key, signing_secret
 from postroom.storage import libpq_url, migrate, open_store
 
@@ -79,6 +80,7 @@ class Service:
     watchers: Watchers
     worker: Worker
     retention: Retention
+    backfill: Backfill
     signing_secret: bytes = field(repr=False)
     made_key_file: Path | None = None
 
@@ -106,12 +108,12 @@ async def opened(
         url = database_url(settings)
         if settings.embedded:
             await migrate(url)
-        async with open_store(url, steps) as store:
+        async with open_store(url, steps) as store, open_bells(_shared(settings), clock) as bells:
             vault = EnvelopeVault(ring)
             await check_key(store, vault, made)
             secret = await signing_secret(store, vault)
             parts = (settings, store, vault, secret, operator, steps, clock, owner or _this_process(), role)
-            outside = _outside(*parts, await _bells(settings, clock))
+            outside = _outside(*parts, bells)
             try:
                 yield _service(outside, made)
             finally:
@@ -237,27 +239,19 @@ def _outside(
     )
 
 
-async def _bells(settings: Settings, clock: Clock) -> Bells:
-    """The bells of this process alone, or those that all processes of the database share."""
-    if settings.embedded:
-        return EmbeddedBells(clock)
-    # Not imported before: it takes a quarter of a second and needs what comes with the extra `postgres`.
-    from postroom.jobs.postgresql import PostgresBells
-    from postroom.jobs.postgresql_schema import check_bells
-
-    url = libpq_url(database_url(settings))
-    await check_bells(url)
-    return PostgresBells(url, clock)
+def _shared(settings: Settings) -> str | None:
+    """The database that other processes use, too, as libpq reads it; None for the embedded one."""
+    return None if settings.embedded else libpq_url(database_url(settings))
 
 
 async def migrate_all(settings: Settings) -> None:
     """Bring the database up to date, and what carries bells in it. Raises `PostroomError`."""
-    url = database_url(settings)
-    await migrate(url)
-    if not settings.embedded:
+    await migrate(database_url(settings))
+    shared = _shared(settings)
+    if shared is not None:
         from postroom.jobs.postgresql_schema import migrate_bells
 
-        await migrate_bells(libpq_url(url))
+        await migrate_bells(shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +348,21 @@ def _watch_parts(outside: _Outside, sending: _Sending, ingest: Ingest, held: Hel
     )
 
 
+def _backfill(outside: _Outside, sending: _Sending, ingest: Ingest) -> Backfill:
+    store = outside.store
+    return Backfill(
+        sites=store.sites,
+        logins=sending.logins,
+        access=outside.access,
+        intake=store.intake,
+        ingest=ingest,
+        backfills=store.backfills,
+        clock=outside.clock,
+        steps=outside.steps,
+        owner=outside.owner,
+    )
+
+
 def _service(outside: _Outside, made_key_file: Path | None) -> Service:
     store, clock, bells = outside.store, outside.clock, outside.bells
     sending = _sending(outside)
@@ -382,6 +391,7 @@ def _service(outside: _Outside, made_key_file: Path | None) -> Service:
             store.answering, store.outbox, answerer, sending.submitter, watchers, bells, clock, retention
         ),
         retention=retention,
+        backfill=_backfill(outside, sending, ingest),
         signing_secret=outside.secret,
         made_key_file=made_key_file,
     )

@@ -11,9 +11,8 @@ import pytest
 
 from postroom.core.clock import SystemClock
 from postroom.core.model import Bell, BellKind
-from postroom.core.ports import Bells
-from postroom.jobs.embedded import EmbeddedBells
-from postroom.jobs.postgresql import PostgresBells
+from postroom.core.ports import Bells, Clock
+from postroom.jobs.opening import open_bells
 from postroom.jobs.postgresql_schema import migrate_bells
 from tests.support.clock import TestClock
 from tests.support.databases import Cluster
@@ -21,34 +20,50 @@ from tests.support.databases import Cluster
 DEADLINE = 20.0
 
 
-class Time(Protocol):
+class Time(Clock, Protocol):
     """The time by which bells fall due."""
 
-    def now(self) -> datetime: ...
-
-    async def until_asleep(self, sleepers: int = 1) -> None: ...
+    async def laid_up(self, bells: int) -> None:
+        """Return when so many bells wait for later."""
+        ...
 
     async def advance(self, seconds: float) -> None: ...
 
 
-class DatabaseTime:
-    """The time of the database, which nobody can move: the bells are moved towards it instead."""
+class OwnTime(TestClock):
+    """The time of a process, which tests move."""
+
+    async def laid_up(self, bells: int) -> None:
+        await self.until_asleep()
+
+
+class DatabaseTime(SystemClock):
+    """The time of the database, which nobody can move: the bells in it are moved towards us instead."""
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._ahead = timedelta()
 
     def now(self) -> datetime:
-        return SystemClock().now()
+        return super().now() + self._ahead
 
-    async def until_asleep(self, sleepers: int = 1) -> None:
-        """Nothing to wait for: who has rung has stored."""
+    async def laid_up(self, bells: int) -> None:
+        async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
+            async with asyncio.timeout(DEADLINE):
+                while await self._waiting(connection) < bells:  # noqa: ASYNC110 - the database tells nobody
+                    await asyncio.sleep(0.02)
 
     async def advance(self, seconds: float) -> None:
+        self._ahead += timedelta(seconds=seconds)
         async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
             await connection.execute(
                 "UPDATE procrastinate_jobs SET scheduled_at = scheduled_at - make_interval(secs => %s)",
                 [seconds],
             )
+
+    async def _waiting(self, connection: psycopg.AsyncConnection) -> int:
+        found = await connection.execute("SELECT FROM procrastinate_jobs WHERE scheduled_at IS NOT NULL")
+        return found.rowcount
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +77,7 @@ def bell_database(postgresql: Cluster) -> str:
 @pytest.fixture(params=["embedded", "postgresql"])
 def clock(request: pytest.FixtureRequest) -> Time:
     if request.param == "embedded":
-        return TestClock()
+        return OwnTime()
     url: str = request.getfixturevalue("bell_database")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DELETE FROM procrastinate_jobs")
@@ -71,13 +86,10 @@ def clock(request: pytest.FixtureRequest) -> Time:
 
 @pytest.fixture
 async def bells(request: pytest.FixtureRequest, clock: Time) -> AsyncIterator[Bells]:
-    made: Bells
-    if isinstance(clock, TestClock):
-        made = EmbeddedBells(clock)
-    else:
-        made = PostgresBells(request.getfixturevalue("bell_database"), SystemClock())
-    yield made
-    await made.close()
+    embedded = isinstance(clock, OwnTime)
+    url = None if embedded else request.getfixturevalue("bell_database")
+    async with open_bells(url, clock) as made:
+        yield made
 
 
 class Hearer:
@@ -130,11 +142,12 @@ def bell(id: str, at: datetime | None = None, kind: BellKind = BellKind.THREAD) 
     return Bell(kind, id, at)
 
 
-async def test_a_bell_for_now_is_heard_with_its_kind_and_id(bells: Bells) -> None:
+async def test_a_bell_for_now_is_heard_as_it_was_rung(bells: Bells) -> None:
+    rung = Bell(BellKind.SUBMISSION, "s1", site_id="acme")
     async with hearing(bells) as hearer:
-        await bells.ring(bell("s1", kind=BellKind.SUBMISSION))
+        await bells.ring(rung)
         await hearer.until(1)
-        assert (hearer.heard[0].kind, hearer.heard[0].id) == (BellKind.SUBMISSION, "s1")
+        assert hearer.heard == [rung]
 
 
 async def test_a_bell_rung_before_anyone_listens_is_heard_later(bells: Bells) -> None:
@@ -148,7 +161,7 @@ async def test_a_bell_for_later_is_never_heard_early(bells: Bells, clock: Time) 
         await bells.ring(bell("late", clock.now() + timedelta(seconds=60)))
         await bells.ring(bell("now"))
         assert await hearer.until(1) == ["now"]
-        await clock.until_asleep()
+        await clock.laid_up(1)
         await clock.advance(59.9)
         assert hearer.ids == ["now"]
         await clock.advance(0.2)
@@ -165,7 +178,7 @@ async def test_bells_for_later_are_heard_in_the_order_of_their_times(bells: Bell
     async with hearing(bells) as hearer:
         for seconds in (30, 10, 20):
             await bells.ring(bell(f"t{seconds}", clock.now() + timedelta(seconds=seconds)))
-        await clock.until_asleep()
+        await clock.laid_up(3)
         for count in (1, 2, 3):
             await clock.advance(10)
             await hearer.until(count)
@@ -175,8 +188,9 @@ async def test_bells_for_later_are_heard_in_the_order_of_their_times(bells: Bell
 async def test_an_earlier_bell_is_not_held_up_by_a_later_one(bells: Bells, clock: Time) -> None:
     async with hearing(bells) as hearer:
         await bells.ring(bell("hour", clock.now() + timedelta(hours=1)))
-        await clock.until_asleep()
+        await clock.laid_up(1)
         await bells.ring(bell("minute", clock.now() + timedelta(minutes=1)))
+        await clock.laid_up(2)
         await clock.advance(60)
         assert await hearer.until(1) == ["minute"]
 
@@ -203,7 +217,7 @@ async def test_each_bell_is_heard_by_one_of_several_hearers(bells: Bells) -> Non
 async def test_close_ends_every_hearer_and_drops_what_waits(bells: Bells, clock: Time) -> None:
     async with hearing(bells) as one, hearing(bells) as two:
         await bells.ring(bell("late", clock.now() + timedelta(seconds=60)))
-        await clock.until_asleep(2)
+        await clock.laid_up(1)
         await bells.close()
         async with asyncio.timeout(DEADLINE):
             await asyncio.gather(one.task, two.task)

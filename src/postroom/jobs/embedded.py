@@ -1,7 +1,7 @@
 """Bells within one process: what rings now in a queue, what rings later in a heap, and an event."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from heapq import heappop, heappush
 from itertools import count
@@ -23,6 +23,7 @@ class EmbeddedBells:
         self._later: list[tuple[datetime, int, Bell]] = []
         self._order = count()
         self._changed = asyncio.Event()
+        self._hungry = asyncio.Event()
         self._closed = False
 
     async def ring(self, bell: Bell) -> None:
@@ -31,23 +32,30 @@ class EmbeddedBells:
             return
         if bell.at is None or bell.at <= self._clock.now():
             self._due.setdefault((bell.kind, bell.id), bell)
+            self._hungry.clear()
         else:
             heappush(self._later, (bell.at, next(self._order), bell))
         self._changed.set()
-
-    @property
-    def waiting(self) -> int:
-        """How many bells have fallen due and were not heard yet."""
-        return len(self._due)
 
     async def heard(self) -> AsyncIterator[Bell]:
         """Bells as they fall due, in the order in which they did, until `close`."""
         while not self._closed:
             self._collect_due()
             if self._due:
+                self._hungry.clear()
                 yield self._due.pop(next(iter(self._due)))
             else:
+                self._hungry.set()
                 await self._until_something_changes()
+
+    async def hungry(self) -> None:
+        """Return when nothing that is due waits and somebody listens for more."""
+        await self._hungry.wait()
+
+    def take_waiting(self, kinds: Collection[BellKind]) -> list[Bell]:
+        """What of these kinds is due and was not heard yet; it is not heard here any more."""
+        waiting = [key for key in self._due if key[0] in kinds]
+        return [self._due.pop(key) for key in waiting]
 
     def _collect_due(self) -> None:
         now = self._clock.now()

@@ -1,183 +1,126 @@
-"""Bells among many processes: procrastinate carries them over PostgreSQL (docs/decisions/0009).
+"""Bells among many processes, over PostgreSQL (docs/decisions/0009).
 
-A process that hears takes what it rings for now itself, as long as few bells wait: no round trip, and no load
-on the database. The rest, and everything for later, goes through the database to whoever is free. Bells about
-accounts and sites concern the one process that watches the account; they stay in the process, and others see
-what changed with their next round (`engine.shares`).
+A process that hears takes what it rings for now itself, as long as it has hands free: no round trip, and no
+load on the database. What it does not get to at once, and everything for later, goes through the database to
+whoever is free.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import Any, Final
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import datetime
 
-import psycopg
 import structlog
-from procrastinate import App, PsycopgConnector
-from procrastinate.exceptions import ProcrastinateException
-from procrastinate.tasks import Task
-from procrastinate.types import JSONDict
 
 from postroom.core.model import Bell, BellKind
 from postroom.core.ports import Clock
+from postroom.jobs.carrier import Carrier
 from postroom.jobs.embedded import EmbeddedBells
 
 log = structlog.get_logger()
 
-QUEUE: Final = "work"
-TASK: Final = "postroom.look"
-ROOM = 100
-"""Bells that may wait in this process; more are left to others."""
-POLL_SECONDS = 0.5
-SEND_SECONDS = 5.0
-CLOSE_TRIES = 5
-AGAIN_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
-_FAULTS = (ProcrastinateException, psycopg.Error, OSError, TimeoutError)
+WORK = (BellKind.THREAD, BellKind.SUBMISSION)
+LINGER_SECONDS = 0.5
+"""For so long a bell waits for this process; then it is offered to all."""
 
-_WAITING = """
-SELECT args->>'kind' AS kind, args->>'id' AS id FROM procrastinate_jobs
-WHERE status = 'todo' AND queue_name = %(queue)s AND scheduled_at IS NULL AND args->>'id' = ANY(%(ids)s)
-"""
-# What a process had taken when it died. Only bells: whatever was due is rung for again by the sweep.
-_LEFT_BEHIND = """
-DELETE FROM procrastinate_jobs AS jobs WHERE queue_name = %(queue)s AND status <> 'todo'
-AND NOT EXISTS (SELECT FROM procrastinate_workers AS workers WHERE workers.id = jobs.worker_id)
-"""
+LEAVING_LIMIT = 20_000
+"""Bells on their way to the database; more are lost, and the sweep rings again."""
+
+CLOSE_TRIES = 6
 
 
 class PostgresBells:
-    """`core.ports.Bells` for many processes on one PostgreSQL. `url`: as libpq reads it."""
+    """`core.ports.Bells` for many processes on one PostgreSQL. `url`: as libpq reads it.
+
+    `close` ends the hearing and leaves what waits to other processes; what is rung later still goes to them,
+    until `disconnect`.
+    """
 
     def __init__(self, url: str, clock: Clock) -> None:
         self._clock = clock
         self._here = EmbeddedBells(clock)
-        self._connector = PsycopgConnector(
-            conninfo=url, min_size=1, max_size=4, timeout=10, kwargs={"connect_timeout": 10}
-        )
-        self._app = App(connector=self._connector)
-        self._look: Task[Any, Any, Any] = self._app.task(name=TASK, queue=QUEUE)(self._heard_there)
-        self._leaving: dict[tuple[BellKind, str, float], Bell] = {}
-        self._sending = asyncio.Lock()
-        self._hearer: asyncio.Task[None] | None = None
-        self._opening = asyncio.Lock()
-        self._room = asyncio.Event()
+        self._carrier = Carrier(url, self._from_others)
+        self._leaving: dict[tuple[BellKind, str, datetime | None], Bell] = {}
+        self._sender: asyncio.Task[None] | None = None
+        self._fetcher: asyncio.Task[None] | None = None
+        self._offering: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def ring(self, bell: Bell) -> None:
-        """Let `bell` be heard here or elsewhere. What the database does not take is lost, and logged."""
-        if self._closed:
-            return
-        if self._stays_here(bell):
+        """Let `bell` be heard here or elsewhere. Waits for nothing; raises nothing."""
+        if self._hears and (bell.kind not in WORK or self._is_due(bell)):
             await self._here.ring(bell)
-            return
-        key = (bell.kind, bell.id, bell.at.timestamp() if bell.at else 0.0)
-        self._leaving[key] = bell
-        async with self._sending:
-            if key in self._leaving:  # else it went with those who waited before
-                await self._send()
+            self._offer_soon()
+        elif bell.kind is not BellKind.ACCOUNT:  # who watches the account sees it with its next round
+            self._send([bell])
 
     async def heard(self) -> AsyncIterator[Bell]:
-        """Bells as they fall due, from this process and from the database, until `close`."""
-        if self._hearer is None and not self._closed:
-            self._hearer = asyncio.create_task(self._hear_there(), name="bells:hear")
+        """Bells as they fall due, from this process and from others, until `close`."""
+        if self._fetcher is None and not self._closed:
+            self._fetcher = asyncio.create_task(self._carrier.fetch(), name="bells:fetch")
         async for bell in self._here.heard():
-            self._room.set()
             yield bell
 
     async def close(self) -> None:
-        """End every `heard`; bells that wait here are dropped."""
+        """End every `heard`. What is due and waits here is left to others."""
         self._closed = True
+        if self._offering is not None:
+            self._offering.cancel()
+        self._send(self._here.take_waiting(WORK))
         await self._here.close()
-        self._room.set()
-        if self._hearer is not None:
-            await _end(self._hearer)
-        async with self._opening:
-            with suppress(*_FAULTS):
-                await self._app.close_async()
+        if self._fetcher is not None:
+            await _end(self._fetcher)
 
-    def _stays_here(self, bell: Bell) -> bool:
-        if bell.kind in (BellKind.ACCOUNT, BellKind.SITE):
-            return True
-        now = bell.at is None or bell.at <= self._clock.now()
-        return now and self._hearer is not None and self._here.waiting < ROOM
+    async def disconnect(self) -> None:
+        """Close, send what is on its way, and let the database go."""
+        await self.close()
+        if self._sender is not None:
+            await asyncio.wait([self._sender])
+        await self._carrier.close()
 
-    # --- to the database ------------------------------------------------------------------------------
+    @property
+    def _hears(self) -> bool:
+        return self._fetcher is not None and not self._closed
 
-    async def _send(self) -> None:
-        bells, self._leaving = list(self._leaving.values()), {}
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await self._open()
-                await self._defer(bells)
-        except _FAULTS as exc:
-            log.warning("bells.lost", count=len(bells), fault=type(exc).__name__)
+    def _is_due(self, bell: Bell) -> bool:
+        return bell.at is None or bell.at <= self._clock.now()
 
-    async def _defer(self, bells: list[Bell]) -> None:
-        now = self._clock.now()
-        due = [bell for bell in bells if bell.at is None or bell.at <= now]
-        waiting = await self._already_waiting(due)
-        fresh: list[JSONDict] = [
-            {"kind": b.kind.value, "id": b.id} for b in due if (b.kind.value, b.id) not in waiting
-        ]
-        if fresh:
-            await self._look.batch_defer_async(*fresh)
+    # --- to others ------------------------------------------------------------------------------------
+
+    def _offer_soon(self) -> None:
+        if self._offering is None:
+            self._offering = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._offer)
+
+    def _offer(self) -> None:
+        """What still waits does so because all hands are busy: others may have one free."""
+        self._offering = None
+        self._send(self._here.take_waiting(WORK))
+
+    def _send(self, bells: Sequence[Bell]) -> None:
+        for bell in bells[: LEAVING_LIMIT - len(self._leaving)]:
+            leaving = replace(bell, at=None) if self._is_due(bell) else bell
+            self._leaving[(leaving.kind, leaving.id, leaving.at)] = leaving
+        if self._leaving and (self._sender is None or self._sender.done()):
+            self._sender = asyncio.create_task(self._send_all(), name="bells:send")
+
+    async def _send_all(self) -> None:
+        """One statement at a time: what is rung meanwhile goes with the next."""
+        while self._leaving:
+            bells, self._leaving = list(self._leaving.values()), {}
+            await self._carrier.send(bells)
+
+    # --- from others ----------------------------------------------------------------------------------
+
+    async def _from_others(self, bells: Sequence[Bell]) -> None:
+        """Returns when there are hands free again, so that nothing more is taken from others before."""
         for bell in bells:
-            if bell.at is not None and bell.at > now:
-                later = self._look.configure(schedule_at=bell.at)
-                await later.defer_async(kind=bell.kind.value, id=bell.id)
-
-    async def _already_waiting(self, bells: list[Bell]) -> set[tuple[str, str]]:
-        if not bells:
-            return set()
-        ids = [bell.id for bell in bells]
-        rows = await self._connector.execute_query_all_async(_WAITING, queue=QUEUE, ids=ids)
-        return {(row["kind"], row["id"]) for row in rows}
-
-    async def _open(self) -> None:
-        async with self._opening:
-            if not self._closed:
-                await self._app.open_async()
-
-    # --- from the database ----------------------------------------------------------------------------
-
-    async def _hear_there(self) -> None:
-        """procrastinate's worker, begun again whenever it ends: it ends with its connection."""
-        faults = 0
-        while not self._closed:
-            try:
-                await self._open()
-                await self._connector.execute_query_async(_LEFT_BEHIND, queue=QUEUE)
-                began = self._clock.now()
-                await self._app.run_worker_async(
-                    queues=[QUEUE],
-                    concurrency=8,
-                    fetch_job_polling_interval=POLL_SECONDS,
-                    delete_jobs="always",
-                    install_signal_handlers=False,
-                    shutdown_graceful_timeout=0.1,
-                )
-                log.warning("bells.worker_ended")
-                if (self._clock.now() - began).total_seconds() > AGAIN_SECONDS[-1]:
-                    faults = 0
-            except _FAULTS as exc:
-                log.warning("bells.worker_died", fault=type(exc).__name__)
-            except Exception:  # whatever it was: what is due stands in the rows
-                log.exception("bells.worker_died")
-            wait = AGAIN_SECONDS[min(faults, len(AGAIN_SECONDS) - 1)]
-            faults += 1
-            await asyncio.sleep(wait)
-
-    async def _heard_there(self, kind: str, id: str) -> None:  # noqa: A002 - the name it is stored under
-        """One bell out of the database. It waits for room, so that it is not taken from a process that has
-        hands free."""
-        while self._here.waiting >= ROOM and not self._closed:
-            self._room.clear()
-            await self._room.wait()
-        await self._here.ring(Bell(BellKind(kind), id))
+            await self._here.ring(bell)
+        self._offer_soon()
+        await self._here.hungry()
 
 
 async def _end(task: "asyncio.Task[None]") -> None:
-    """Cancel until it is over: a worker that is just starting may take the first time for a wish to stop."""
+    """Cancel until it is over: where the library waits for the database, one wish may be lost."""
     for _ in range(CLOSE_TRIES):
         task.cancel()
         await asyncio.wait([task], timeout=1)

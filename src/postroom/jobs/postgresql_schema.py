@@ -53,24 +53,26 @@ def _migrate(url: str) -> None:
     with _connected(url) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         connection.execute(_MEMORY)
-        with connection.transaction():
-            if _ran(connection):
-                _upgrade(connection)
-            else:
-                _install(connection)
+        ran = _ran(connection)
+        if ran:
+            _upgrade(connection, ran)
+        else:
+            _install(connection)
 
 
 def _install(connection: psycopg.Connection) -> None:
-    connection.execute(SchemaManager.get_schema())
-    _remember(connection, list(scripts()))
+    with connection.transaction():
+        connection.execute(SchemaManager.get_schema())
+        _remember(connection, list(scripts()))
 
 
-def _upgrade(connection: psycopg.Connection) -> None:
-    ran = _ran(connection)
+def _upgrade(connection: psycopg.Connection, ran: set[str]) -> None:
     for name, script in scripts().items():
         if name not in ran:
-            connection.execute(script.encode())
-            _remember(connection, [name])
+            # A transaction each: what one adds to a type, the next may use only once it is committed.
+            with connection.transaction():
+                connection.execute(script.encode())
+                _remember(connection, [name])
 
 
 def _check(url: str) -> None:

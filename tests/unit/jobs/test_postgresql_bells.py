@@ -10,7 +10,7 @@ import pytest
 
 from postroom.core.clock import SystemClock
 from postroom.core.model import Bell, BellKind
-from postroom.jobs.postgresql import ROOM, PostgresBells
+from postroom.jobs.postgresql import PostgresBells
 from postroom.jobs.postgresql_schema import check_bells, migrate_bells, scripts
 from tests.support.databases import Cluster, postgresql  # noqa: F401 - fixture
 
@@ -32,19 +32,26 @@ async def process(url: str) -> AsyncIterator[PostgresBells]:
     try:
         yield bells
     finally:
-        await bells.close()
+        await bells.disconnect()
 
 
 class Hearer:
-    """What one process has heard."""
+    """What one process has heard. With `hands` it takes so many bells and then has none free."""
 
-    def __init__(self, bells: PostgresBells) -> None:
-        self.ids: list[str] = []
-        self._task = asyncio.create_task(self._hear(bells))
+    def __init__(self, bells: PostgresBells, hands: int | None = None) -> None:
+        self.heard: list[Bell] = []
+        self._hands = hands
+        self.task = asyncio.create_task(self._hear(bells))
 
     async def _hear(self, bells: PostgresBells) -> None:
         async for bell in bells.heard():
-            self.ids.append(bell.id)
+            self.heard.append(bell)
+            if len(self.heard) == self._hands:
+                await asyncio.Event().wait()
+
+    @property
+    def ids(self) -> list[str]:
+        return [bell.id for bell in self.heard]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -55,6 +62,11 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def thread(number: int) -> Bell:
     return Bell(BellKind.THREAD, f"t{number}")
+
+
+def run(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
 
 
 def jobs(url: str) -> int:
@@ -84,27 +96,93 @@ async def test_a_process_that_hears_takes_its_own_bells_without_the_database(url
         assert jobs(url) == 0
 
 
-async def test_bells_of_accounts_stay_in_the_process(url: str) -> None:
+async def test_many_bells_are_few_jobs(url: str) -> None:
     async with process(url) as api:
+        for number in range(100):
+            await api.ring(thread(number))
+        await until(lambda: jobs(url) > 0)
+        assert jobs(url) < 10
+
+
+async def test_a_changed_site_is_told_to_a_worker_and_an_account_is_not(url: str) -> None:
+    async with process(url) as api, process(url) as worker:
+        hearer = Hearer(worker)
         await api.ring(Bell(BellKind.ACCOUNT, "a"))
-        await api.ring(Bell(BellKind.SITE, "s"))
-        assert jobs(url) == 0
+        rung = Bell(BellKind.SITE, "s", site_id="s")
+        await api.ring(rung)
+        await until(lambda: len(hearer.heard) == 1)
+        assert hearer.heard == [rung]
 
 
-async def test_more_than_a_process_has_room_for_goes_to_others(url: str) -> None:
+async def test_bells_of_accounts_and_sites_stay_in_a_process_that_hears(url: str) -> None:
     async with process(url) as busy, process(url) as idle:
-        heard = busy.heard()
-
-        async def hear_one() -> None:
-            await anext(heard)
-
-        first = asyncio.create_task(hear_one())
+        here, there = Hearer(busy, hands=1), Hearer(idle)
         await asyncio.sleep(0)
-        for number in range(ROOM + 21):
+        rung = [thread(1), Bell(BellKind.ACCOUNT, "a"), Bell(BellKind.SITE, "s"), thread(2)]
+        for bell in rung:
+            await busy.ring(bell)
+        await until(lambda: there.ids == ["t2"])
+        assert here.ids == ["t1"]
+
+
+async def test_what_a_busy_process_does_not_get_to_is_heard_by_an_idle_one(url: str) -> None:
+    async with process(url) as busy, process(url) as idle:
+        here, there = Hearer(busy, hands=1), Hearer(idle)
+        await asyncio.sleep(0)
+        for number in range(60):
             await busy.ring(thread(number))
-        await first
-        hearer = Hearer(idle)
-        await until(lambda: len(hearer.ids) >= 1)
+        await until(lambda: len(there.ids) == 59)
+        assert sorted(here.ids + there.ids) == sorted(f"t{number}" for number in range(60))
+
+
+async def test_a_busy_process_takes_few_bells_from_others(url: str) -> None:
+    async with process(url) as api, process(url) as busy:
+        here = Hearer(busy, hands=1)
+        for number in range(200):
+            await api.ring(thread(number))
+        await until(lambda: len(here.ids) == 1)
+        async with process(url) as idle:
+            there = Hearer(idle)
+            await until(lambda: len(set(there.ids)) == 199)
+
+
+async def test_who_stops_leaves_what_waits_and_what_is_rung_later_to_others(url: str) -> None:
+    async with process(url) as leaving, process(url) as staying:
+        here = Hearer(leaving, hands=1)
+        await asyncio.sleep(0)
+        for number in range(30):
+            await leaving.ring(thread(number))
+        await until(lambda: here.ids == ["t0"])
+        await leaving.close()
+        await leaving.ring(Bell(BellKind.SUBMISSION, "after"))
+        there = Hearer(staying)
+        await until(lambda: len(there.ids) == 30)
+        assert set(there.ids) == {"after", *(f"t{number}" for number in range(1, 30))}
+
+
+async def test_a_bell_that_comes_early_waits_for_its_time(url: str) -> None:
+    """The clocks of the database and of this process differ."""
+    async with process(url) as api, process(url) as worker:
+        at = SystemClock().now() + timedelta(seconds=2)
+        await api.ring(Bell(BellKind.THREAD, "t1", at))
+        await until(lambda: jobs(url) == 1)
+        run(url, "UPDATE procrastinate_jobs SET scheduled_at = now() - interval '1 hour'")
+        hearer = Hearer(worker)
+        await until(lambda: hearer.ids == ["t1"])
+        assert SystemClock().now() >= at
+
+
+async def test_jobs_of_other_versions_are_passed_by(url: str) -> None:
+    known = '{"bells": [["gong", "g", null], 7, ["thread", "t1", null, "", 9]]}'
+    unknown = '{"kind": "thread", "id": "t2"}'
+    insert = "INSERT INTO procrastinate_jobs (queue_name, task_name, args) VALUES"
+    run(url, f"{insert} ('work', 'postroom.look', '{known}'), ('work', 'postroom.look', '{unknown}')")
+    run(url, f"{insert} ('work', 'postroom.gong', '{{}}')")
+    async with process(url) as api, process(url) as worker:
+        hearer = Hearer(worker)
+        await api.ring(thread(3))
+        await until(lambda: hearer.ids == ["t1", "t3"])
+        await until(lambda: jobs(url) == 0)
 
 
 async def test_a_worker_whose_connections_are_cut_hears_again(url: str) -> None:
@@ -158,3 +236,20 @@ async def test_scripts_that_are_new_run_once_and_a_database_without_them_is_told
         await check_bells(url)
     await asyncio.gather(migrate_bells(url), migrate_bells(url))
     await check_bells(url)
+
+
+async def test_what_an_older_library_has_installed_is_upgraded(postgresql: Cluster) -> None:  # noqa: F811
+    url = postgresql.empty()
+    *older, _, _, _ = scripts().items()
+    run(
+        url, "CREATE TABLE bell_migrations (name text PRIMARY KEY, ran_at timestamptz NOT NULL DEFAULT now())"
+    )
+    for name, script in older:
+        run(url, script)
+        run(url, f"INSERT INTO bell_migrations (name) VALUES ('{name}')")
+    await migrate_bells(url)
+    await check_bells(url)
+    async with process(url) as api, process(url) as worker:
+        hearer = Hearer(worker)
+        await api.ring(thread(1))
+        await until(lambda: hearer.ids == ["t1"])
