@@ -231,6 +231,8 @@ class _Run:
         message = self._work.message
         assert message.sender is not None
         messages, blobs = self._work.conversation, self._parts.blobs
+        if messages is None:
+            messages = await self._parts.answering.conversation(message.thread_id)
         asked = build_turn(self._site, message, messages, turn, token, blobs, notes.append)
         busy = answering_now.set(Busy(self._site.id, normalise(message.sender.address)))
         try:

@@ -22,7 +22,7 @@ from postroom.core.store import AnswerCounts, AnswerWork, Settled, Settlement
 from postroom.mail.address import normalise
 from postroom.storage.counts import answer_counts
 from postroom.storage.database import Database
-from postroom.storage.filing import Filing, add_events, grown
+from postroom.storage.filing import Filing, add_events, grown, light
 from postroom.storage.leases import Leases, claim_values, free, given_back, lost, ours, take, write
 from postroom.storage.rows import (
     THREAD_COLUMNS,
@@ -141,6 +141,7 @@ _ANOTHER_DUE = Statement(
     )
     .limit(1)
 )
+_SHORT = 20
 _TURN_FIELDS = [column.name for column in turns.c if column.name not in ("id", "site_id")]
 
 
@@ -186,7 +187,7 @@ class SqlAnswering:
                 return None
             return self._work(connection, claim, thread_of(row), message_of(message), site, now)
 
-        return await self._database.write("answer-claim", work)
+        return await self._database.brief("answer-claim", work)
 
     def _work(
         self,
@@ -197,8 +198,9 @@ class SqlAnswering:
         site: Site,
         now: datetime,
     ) -> AnswerWork:
-        alone = thread.messages == 1
-        conversation = (message,) if alone else _conversation(connection, thread.id)
+        conversation: tuple[Message, ...] | None = (message,)
+        if thread.messages > 1:
+            conversation = _conversation(connection, thread.id) if thread.messages <= _SHORT else None
         counts = None
         if message.sender is not None and site.settings.caps.any:
             correspondent = normalise(message.sender.address)
@@ -207,7 +209,7 @@ class SqlAnswering:
 
     async def renew(self, claim: Claim, until: datetime) -> Claim:
         """`Answering.renew`."""
-        await self._database.write("answer-renew", lambda c: self._leases.renew(c, claim, until))
+        await self._database.brief("answer-renew", lambda c: self._leases.renew(c, claim, until))
         return replace(claim, until=until)
 
     async def conversation(self, thread_id: str) -> tuple[Message, ...]:
@@ -225,11 +227,13 @@ class SqlAnswering:
             write(connection, _COUNT_ATTEMPT, claim_values(claim))
             connection.run(self._put_turn, turn_values(turn))
 
-        await self._database.write("turn-begin", work)
+        await self._database.brief("turn-begin", work)
 
     async def settle(self, claim: Claim, settlement: Settlement) -> Settled:
         """`Answering.settle`."""
-        return await self._database.write("settle", lambda c: self._settle(c, claim, settlement))
+        is_light = settlement.sent is None or light(settlement.sent)
+        settling = self._database.brief if is_light else self._database.write
+        return await settling("settle", lambda c: self._settle(c, claim, settlement))
 
     def _settle(self, connection: Connection, claim: Claim, settlement: Settlement) -> Settled:
         given = _give_back_values(settlement.pause, settlement.sent)

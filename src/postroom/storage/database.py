@@ -6,9 +6,11 @@ several times a statement (PostgreSQL: 0.5 ms against 2.9 ms).
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import perf_counter
 from typing import Protocol, TypeVar
 
 from postroom.core.ports import Steps
@@ -18,11 +20,21 @@ from postroom.storage.pool import Pool, Transaction, Work
 T = TypeVar("T")
 
 
-class Lane:
-    """A pool of `width` connections and as many threads: who has a slot never waits for either."""
+SLICE = 0.004
+"""Seconds of statements for which the event loop may be kept from others at a time."""
 
-    def __init__(self, pool: Pool, width: int, name: str) -> None:
+_LIGHT = 256 * 1024
+
+
+class Lane:
+    """A pool of `width` connections and as many threads: who has a slot never waits for either.
+
+    `within`: the database runs within this process, so that a statement waits for nobody but the disk.
+    """
+
+    def __init__(self, pool: Pool, width: int, name: str, *, within: bool = False) -> None:
         self.pool = pool
+        self.within = within
         self.slots = asyncio.Semaphore(width)
         self._threads = ThreadPoolExecutor(width, thread_name_prefix=f"postroom-{name}")
 
@@ -57,45 +69,73 @@ async def _over(running: "asyncio.Future[T]") -> None:
 
 
 class Session:
-    """A transaction that stays open while its user thinks. Deferred work runs before the next that runs."""
+    """A transaction that stays open while its user thinks. Deferred work runs before the next that runs.
+
+    Where the database is within this process, light work runs on the event loop, in slices.
+    """
 
     def __init__(self, lane: Lane, name: str, steps: Steps) -> None:
         self._lane = lane
         self._name = name
         self._steps = steps
         self._transaction: Transaction | None = None
-        self._deferred: list[Work[object]] = []
+        self._deferred: deque[Work[object]] = deque()
+        self._weight = 0
 
-    def defer(self, work: Work[object]) -> None:
-        """Run `work` later in this transaction, in its turn."""
+    def defer(self, work: Work[object], weight: int = 0) -> None:
+        """Run `work` later in this transaction, in its turn. `weight`: how many characters it writes."""
         self._deferred.append(work)
+        self._weight += weight
 
     async def run(self, work: Work[T]) -> T:
         """Run the deferred work, then `work`; its result."""
-        return await self._lane.hop(lambda: self._run(work))
+        if not await self._in_slices():
+            return await self._lane.hop(lambda: self._run(work))
+        return self._opened().run(work)
 
     async def commit(self) -> None:
-        """Run the deferred work and commit."""
-        await self._lane.hop(self._commit)
+        """Run the deferred work and commit; undo everything when that fails."""
+        try:
+            await self._in_slices()
+            await self._lane.hop(self._commit)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _in_slices(self) -> bool:
+        """Run the deferred work on the loop; False, and nothing was run, when that is for a thread."""
+        if not self._lane.within or self._weight > _LIGHT:
+            return False
+        if self._transaction is None:
+            await self._lane.hop(self._opened)
+        ends = perf_counter() + SLICE
+        while self._deferred:
+            self._opened().run(self._deferred.popleft())
+            if perf_counter() > ends:
+                await asyncio.sleep(0)
+                ends = perf_counter() + SLICE
+        return True
 
     async def close(self) -> None:
         """Undo what was not committed."""
         await self._lane.hop(self._close)
 
-    def _run(self, work: Work[T]) -> T:
+    def _opened(self) -> Transaction:
         if self._transaction is None:
             self._transaction = self._lane.pool.open()
+        return self._transaction
+
+    def _run(self, work: Work[T]) -> T:
+        transaction = self._opened()
         while self._deferred:
-            self._transaction.run(self._deferred.pop(0))
-        return self._transaction.run(work)
+            transaction.run(self._deferred.popleft())
+        self._weight = 0
+        return transaction.run(work)
 
     def _commit(self) -> None:
-        try:
-            self._run(lambda _: self._steps.reached(f"before-commit:{self._name}"))
-            assert self._transaction is not None
-            self._transaction.commit()
-        finally:
-            self._close()
+        self._run(lambda _: self._steps.reached(f"before-commit:{self._name}"))
+        self._opened().commit()
+        self._close()
         self._steps.reached(f"commit:{self._name}")
 
     def _close(self) -> None:
@@ -107,8 +147,12 @@ class Session:
 class Writer(Protocol):
     """How transactions that write are run."""
 
-    async def write(self, name: str, work: Work[T], *, urgent: bool = False) -> T:
-        """Run work as one transaction; an urgent one before others that wait."""
+    async def write(self, name: str, work: Work[T]) -> T:
+        """Run work as one transaction."""
+        ...
+
+    async def brief(self, name: str, work: Work[T], *, urgent: bool = False) -> T:
+        """`write` for a few light statements; urgent ones before others."""
         ...
 
     def reserved(self) -> AbstractAsyncContextManager[object]:
@@ -123,11 +167,15 @@ class Each:
         self._lane = lane
         self._steps = steps
 
-    async def write(self, name: str, work: Work[T], *, urgent: bool = False) -> T:
-        """`Writer.write`. Here nobody waits for long."""
-        del urgent
+    async def write(self, name: str, work: Work[T]) -> T:
+        """`Writer.write`."""
         async with self._lane.slots:
             return await self._lane.hop(lambda: self._transact(name, work))
+
+    async def brief(self, name: str, work: Work[T], *, urgent: bool = False) -> T:
+        """`Writer.brief`: here nobody waits for others."""
+        del urgent
+        return await self.write(name, work)
 
     def reserved(self) -> AbstractAsyncContextManager[object]:
         """`Writer.reserved`."""
@@ -154,13 +202,17 @@ class Database:
         async with self._reading.slots:
             return await self._reading.hop(lambda: self._reading.pool.read(work))
 
-    async def write(self, name: str, work: Work[T], *, urgent: bool = False) -> T:
+    async def write(self, name: str, work: Work[T]) -> T:
         """Run work as one transaction called `name`; it may run again when the database asks for that.
 
-        Whatever `work` raises undoes it. `urgent`: a connection to another server is kept waiting for it.
-        Steps: `before-commit:<name>`, `commit:<name>`.
+        Whatever `work` raises undoes it. Steps: `before-commit:<name>`, `commit:<name>`.
         """
-        return await self._writer.write(name, work, urgent=urgent)
+        return await self._writer.write(name, work)
+
+    async def brief(self, name: str, work: Work[T], *, urgent: bool = False) -> T:
+        """`write` for a few statements that find their rows by key and write little: they may run on the
+        event loop. `urgent`: another server is kept waiting for it."""
+        return await self._writer.brief(name, work, urgent=urgent)
 
     @asynccontextmanager
     async def transaction(self, name: str) -> AsyncIterator[Session]:

@@ -15,6 +15,7 @@ from postroom.storage.tables import attachments, contacts, events, messages, par
 
 # Longer ones cannot be written to (RFC 5321 section 4.5.3.1) and would not fit an index.
 _LONGEST_ADDRESS = 320
+_LIGHT = 64 * 1024
 
 _ADD_THREAD = Statement(insert(threads).inline().values(given(*THREAD_VALUES)))
 _ADD_MESSAGE = Statement(insert(messages).inline().values(given(*columns_of(messages))))
@@ -76,6 +77,16 @@ class Filing:
         """Note where a copy lies; a place that is known stays as it is."""
         values = {"site_id": message.site_id, "message_id": message.id, "mailbox": place.mailbox}
         connection.run(self._add_place, values | {"uidvalidity": place.uidvalidity, "uid": place.uid})
+
+
+def weight(message: Message) -> int:
+    """How many characters its texts have."""
+    return len(message.text) + len(message.new_text) + len(message.html or "")
+
+
+def light(message: Message) -> bool:
+    """Whether it is written in a moment."""
+    return weight(message) <= _LIGHT
 
 
 def add_events(connection: Connection, happened: Sequence[Event]) -> None:

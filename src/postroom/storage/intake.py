@@ -14,7 +14,7 @@ from postroom.core.store import Cited, IntakeTransaction, ReportedStatus
 from postroom.storage.database import Database, Session
 from postroom.storage.dialect import among
 from postroom.storage.fences import Fenced
-from postroom.storage.filing import Filing, add_events, storable
+from postroom.storage.filing import Filing, add_events, storable, weight
 from postroom.storage.reports import note_report, settle_unknown, twin_of
 from postroom.storage.rows import message_of, select_messages
 from postroom.storage.statements import Connection, Row, Statement, columns_of, given
@@ -193,9 +193,9 @@ class _Transaction:
     async def add(self, message: Message, place: Place | None, thread: Thread | None, event: Event) -> None:
         """`IntakeTransaction.add`."""
         if thread is not None:
-            self._session.defer(lambda c: self._filing.begin(c, thread, message))
+            self._session.defer(lambda c: self._filing.begin(c, thread, message), weight(message))
         else:
-            self._session.defer(lambda c: self._filing.add(c, message))
+            self._session.defer(lambda c: self._filing.add(c, message), weight(message))
         if message.direction is Direction.OUT:
             written_to = storable(address.address for address in (*message.to, *message.cc))
             self._session.defer(lambda c: self._filing.add_contacts(c, message.site_id, written_to))

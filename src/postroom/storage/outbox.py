@@ -10,7 +10,7 @@ from postroom.core.model import Claim, Event, Message, Thread
 from postroom.core.store import SubmissionWork
 from postroom.core.submission import Submission, SubmissionStatus
 from postroom.storage.database import Database
-from postroom.storage.filing import Filing, add_events
+from postroom.storage.filing import Filing, add_events, light
 from postroom.storage.leases import Leases, claim_values, free, given_back, lost, ours, take, write
 from postroom.storage.reports import merged
 from postroom.storage.rows import (
@@ -112,7 +112,8 @@ class SqlOutbox:
             add_events(connection, [event])
             return True
 
-        return await self._database.write("submission-add", work)
+        storing = self._database.brief if light(sent) else self._database.write
+        return await storing("submission-add", work)
 
     async def due(self, now: datetime, limit: int) -> tuple[str, ...]:
         """`Outbox.due`: what is due longest comes first."""
@@ -129,17 +130,17 @@ class SqlOutbox:
             row = connection.first(_TAKE, wanted)
             return None if row is None else SubmissionWork(claim_of(row), submission_of(row))
 
-        return await self._database.write("submission-claim", work)
+        return await self._database.brief("submission-claim", work)
 
     async def renew(self, claim: Claim, until: datetime) -> Claim:
         """`Outbox.renew`."""
-        await self._database.write("submission-renew", lambda c: self._leases.renew(c, claim, until))
+        await self._database.brief("submission-renew", lambda c: self._leases.renew(c, claim, until))
         return replace(claim, until=until)
 
     async def transmitting(self, claim: Claim, now: datetime) -> None:
         """`Outbox.transmitting`."""
         values = claim_values(claim) | {"b_now": now}
-        await self._database.write("transmitting", lambda c: write(c, _TRANSMIT, values), urgent=True)
+        await self._database.brief("transmitting", lambda c: write(c, _TRANSMIT, values), urgent=True)
 
     async def record(self, claim: Claim, submission: Submission, events: Sequence[Event]) -> None:
         """`Outbox.record`: a report that overtook it keeps the last word on its recipients."""
@@ -157,9 +158,9 @@ class SqlOutbox:
             write(connection, _RECORD, submission_progress(after) | claim_values(claim))
             add_events(connection, events)
 
-        await self._database.write("submission-record", work)
+        await self._database.brief("submission-record", work)
 
     async def cancel(self, submission_id: str, now: datetime) -> bool:
         """`Outbox.cancel`."""
         values = {"b_id": submission_id, "now": now}
-        return await self._database.write("cancel", lambda c: c.count(_CANCEL, values) > 0)
+        return await self._database.brief("cancel", lambda c: c.count(_CANCEL, values) > 0)
