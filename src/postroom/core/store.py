@@ -140,15 +140,15 @@ class AnswerCounts:
 class AnswerWork:
     """A claimed thread: its oldest due message, and what answering it has to know, as of the claim.
 
-    `conversation`: all messages of the thread, oldest first. `counts` is None where the site has lifted
-    every cap, or the message has no sender.
+    `conversation`: all messages of the thread, oldest first; None when they are many, and to be asked for.
+    `counts` is None where the site has lifted every cap, or the message has no sender.
     """
 
     claim: Claim
     thread: Thread
     message: Message
     site: Site
-    conversation: tuple[Message, ...]
+    conversation: tuple[Message, ...] | None
     counts: AnswerCounts | None
 
 
