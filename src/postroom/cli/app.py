@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from postroom import __version__
-from postroom.cli import backup, desk, export, keys, mail, serving, workers
+from postroom.cli import backfill, backup, desk, export, keys, mail, serving, workers
 from postroom.core.errors import PostroomError
 from postroom.inspect.command import inspect
 
@@ -29,6 +29,7 @@ for command in (
     *desk.COMMANDS,
     *export.COMMANDS,
     *backup.COMMANDS,
+    *backfill.COMMANDS,
     *workers.COMMANDS,
     inspect,
 ):

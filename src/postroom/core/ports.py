@@ -136,6 +136,15 @@ class FetchedMessage:
     labels: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class MessageFacts:
+    """What a server says of a message without showing it: when it got it (INTERNALDATE), and its size."""
+
+    uid: int
+    received_at: datetime
+    size: int
+
+
 class MailSession(Protocol):
     """A logged-in connection to one account. Any method raises `MailServerError` when it fails; the
     connection is then of no further use. Not for two tasks at once, but for `interrupt`."""
@@ -167,6 +176,10 @@ class MailSession(Protocol):
         """UIDs from `lowest` on, ascending, of messages that fit every criterion given: this Message-ID,
         without the Seen flag, received (INTERNALDATE) on this day or later. Large mailboxes are asked in
         ranges small enough for any server's line limit."""
+        ...
+
+    async def facts(self, mailbox: str, uids: Sequence[range]) -> tuple[MessageFacts, ...]:
+        """Date and size of those messages with UIDs in `uids` that are there, ascending; no content."""
         ...
 
     async def flag(self, mailbox: str, uids: Collection[int], flags: Sequence[str]) -> None:

@@ -19,7 +19,8 @@ class Provider:
     `idle_limit`: seconds after which an IDLE must be renewed, below the provider's own limit (RFC 2177 says
     29 minutes; NAT and providers say less). `keeps_sent_copy`: its submission server files what it sends, so
     we must not. `refuses_passwords`: only OAuth2 logs in. `all_mail`: mailboxes that hold every message
-    again. `setup`: what has to be switched on first, as a sentence.
+    again. `daily_download`: bytes a day that an account may read over IMAP; None where no limit is known.
+    `setup`: what has to be switched on first, as a sentence.
     """
 
     name: str = ""
@@ -30,6 +31,7 @@ class Provider:
     keeps_sent_copy: bool = False
     refuses_passwords: bool = False
     all_mail: tuple[str, ...] = ()
+    daily_download: int | None = None
     setup: str = ""
 
 
@@ -46,6 +48,7 @@ PROVIDERS: Final = (
         "https://myaccount.google.com/apppasswords",
         keeps_sent_copy=True,
         all_mail=("[Gmail]/All Mail", "[Google Mail]/All Mail"),
+        daily_download=2_500_000_000,
         setup="App passwords need 2-Step Verification.",
     ),
     Provider(

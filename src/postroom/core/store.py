@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from postroom.core.backfills import Backfills
 from postroom.core.model import (
     Claim,
     Cursor,
@@ -331,3 +332,4 @@ class Store:
     restoring: Restoring
     shares: Shares
     held: Callable[[Holding], HeldStore]
+    backfills: Backfills

@@ -15,14 +15,11 @@ class Rounds:
     looked at last, so that it stays open."""
 
     def __init__(self, sync: Sync, site: Site, session: MailSession, roles: Mapping[Role, str]) -> None:
-        watched = tuple(dict.fromkeys(_spelt(name) for name in site.settings.watch)) or (INBOX,)
-        sent = roles.get(Role.SENT)
-        by_name = {name: role for role, name in roles.items() if role in (Role.SENT, Role.JUNK)}
-        self.main = watched[0]
+        followed = followed_mailboxes(site, roles)
+        self.main = _watched(site)[0]
         self.trouble: MailServerError | None = None
-        self._main = sync.follow(site, session, self.main, by_name.get(self.main, Role.INBOX))
-        others = [*([sent] if sent and sent not in watched else []), *watched[1:]]
-        self._others = [sync.follow(site, session, name, by_name.get(name, Role.INBOX)) for name in others]
+        self._main = sync.follow(site, session, self.main, followed.pop(self.main))
+        self._others = [sync.follow(site, session, name, role) for name, role in followed.items()]
 
     async def everything(self) -> None:
         """Look at all of them: what the owner sent first, so that what is answered is known as such."""
@@ -48,6 +45,19 @@ class Rounds:
             if exc.server_code is not ServerCode.MAILBOX_MISSING:
                 raise
             self.trouble = exc
+
+
+def followed_mailboxes(site: Site, roles: Mapping[Role, str]) -> dict[str, Role]:
+    """The mailboxes that are read for a site, and as what: Sent, so that what the owner wrote is known, and
+    the watched ones in their order."""
+    special = {name: role for role, name in roles.items() if role in (Role.SENT, Role.JUNK)}
+    watched = _watched(site)
+    sent = [name for name, role in special.items() if role is Role.SENT and name not in watched]
+    return {name: special.get(name, Role.INBOX) for name in (*sent, *watched)}
+
+
+def _watched(site: Site) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_spelt(name) for name in site.settings.watch)) or (INBOX,)
 
 
 def _spelt(name: str) -> str:

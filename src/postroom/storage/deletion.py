@@ -27,6 +27,7 @@ from postroom.storage.tables import (
     tokens,
     turns,
 )
+from postroom.storage.tables_backfills import backfills
 from postroom.storage.tables_workers import holdings
 from postroom.storage.upkeep import unreferred
 
@@ -50,7 +51,7 @@ _RECORDS = [Statement(_piece(table, table)) for table in (events, turns, places,
 _ATTACHMENTS = Statement(_piece(attachments, messages))
 _WITH_BLOBS = [Statement(_piece(table, table).returning(table.c.raw)) for table in (submissions, messages)]
 _CONVERSATIONS = [Statement(_piece(parties, threads)), Statement(_piece(threads, threads))]
-_SMALL = [_whole(table) for table in (addresses, accounts, cursors, holdings, replied)]
+_SMALL = [_whole(table) for table in (addresses, accounts, backfills, cursors, holdings, replied)]
 _LOCK = Statement(select(sites.c.id).where(sites.c.id == bindparam("site")).with_for_update())
 _SITE = Statement(delete(sites).where(sites.c.id == bindparam("site")))
 # Their scopes end with the site that they were used for.

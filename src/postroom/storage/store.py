@@ -10,6 +10,7 @@ from postroom.storage.accounts import SqlAccounts
 from postroom.storage.aftercare import SqlAftercare
 from postroom.storage.answering import SqlAnswering
 from postroom.storage.archive import SqlArchive
+from postroom.storage.backfills import SqlBackfills
 from postroom.storage.database import Database
 from postroom.storage.desk import SqlDesk
 from postroom.storage.engines import open_database, parse_url
@@ -74,6 +75,7 @@ def _store(database: Database) -> Store:
         idempotency=SqlIdempotency(database),
         upkeep=SqlUpkeep(database),
         archive=SqlArchive(database),
+        backfills=SqlBackfills(database),
         restoring=SqlRestoring(database),
         shares=SqlShares(database),
         held=held,
