@@ -287,6 +287,14 @@ class AftercareWork:
     places: tuple[Place, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A message whose turn ended at `at` with no answer to send, and where its copies lie."""
+
+    at: datetime
+    places: tuple[Place, ...]
+
+
 class Aftercare(Protocol):
     """What remains to be done in the mailbox after a submission; done by the account's own watcher."""
 
@@ -296,6 +304,10 @@ class Aftercare(Protocol):
 
     async def done(self, submission_ids: Sequence[str], outcome: str) -> None:
         """Note the outcome ("done", or a short reason why not)."""
+        ...
+
+    async def unanswered(self, site_id: str, after: datetime, limit: int) -> tuple[Unanswered, ...]:
+        """What the agent chose not to answer after this moment, oldest first."""
         ...
 
 

@@ -1,7 +1,7 @@
 """What is owed to the mailbox after a submission: a copy in Sent, `\\Answered` on what was answered."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -17,6 +17,9 @@ log = structlog.get_logger()
 
 AT_ONCE = 10
 """Few enough that new mail does not wait for them."""
+
+JUST_BEFORE = timedelta(minutes=2)
+"""What an earlier process may have left without a flag: seeing a mail twice as read harms nobody."""
 
 COPY_TRIES = 3
 NOT_IN_SENT = "not_in_sent"
@@ -42,6 +45,7 @@ class Mailcare:
         self._clock = clock
         self._started_at: datetime = clock.now()
         self._tries: dict[str, int] = {}
+        self._seen_until: dict[str, datetime] = {}
 
     async def attend(self, site: Site, session: MailSession, roles: Mapping[Role, str]) -> bool:
         """Do a few of what is due for the site, oldest first; whether there is more. Raises
@@ -61,7 +65,8 @@ class Mailcare:
             await self._aftercare.done([i for i, o in outcomes.items() if o == outcome], outcome)
         for submission_id in outcomes:
             self._tries.pop(submission_id, None)
-        return len(works) == AT_ONCE
+        more = site.settings.mark == "seen" and await self._see_unanswered(site, session)
+        return more or len(works) == AT_ONCE
 
     # --- the copy in Sent -----------------------------------------------------------------------------
 
@@ -125,6 +130,15 @@ class Mailcare:
     async def _flag(self, site: Site, session: MailSession, places: Sequence[Place]) -> None:
         flags = ("\\Answered", "\\Seen") if site.settings.mark == "seen" else ("\\Answered",)
         await self._set(site, session, places, flags)
+
+    async def _see_unanswered(self, site: Site, session: MailSession) -> bool:
+        """What the agent chose not to answer was handled too; whether there is more of it."""
+        since = self._seen_until.get(site.id, self._started_at - JUST_BEFORE)
+        found = await self._aftercare.unanswered(site.id, since, AT_ONCE)
+        if found:
+            await self._set(site, session, [p for one in found for p in one.places], ("\\Seen",))
+            self._seen_until[site.id] = found[-1].at
+        return len(found) == AT_ONCE
 
     async def _set(
         self, site: Site, session: MailSession, places: Sequence[Place], flags: Sequence[str]

@@ -29,6 +29,7 @@ from postroom.engine.syncplan import (
     plan_sync,
     reset_cursor,
     reset_search,
+    role_of,
     runs,
     slices,
 )
@@ -198,7 +199,7 @@ class Following:
             received_at=fetched.received_at,
             size=fetched.size,
             place=Place(self._mailbox, cursor.uidvalidity, fetched.uid),
-            role=self._role,
+            role=role_of(self._role, fetched.labels),
             flags=frozenset(flag.lower() for flag in fetched.flags),
             history=(past and not asked_for) or forgotten,
             exempt=first and self._site.settings.start != "now",

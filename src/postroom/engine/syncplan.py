@@ -3,7 +3,7 @@
 Messages are found by UID and by the server's own date, never by flags or the Date header (D1).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -153,6 +153,13 @@ def reset_cursor(
         reset_at=now,
         updated_at=old.updated_at,
     )
+
+
+def role_of(role: Role, labels: Collection[str]) -> Role:
+    """As what a message is taken that lies in a mailbox of this role. Gmail's All Mail holds what the owner
+    sent beside what came; its labels tell the two apart, and mail to oneself has both."""
+    sent = "\\Sent" in labels and "\\Inbox" not in labels
+    return Role.SENT if sent else role
 
 
 def day_before(moment: datetime) -> date:

@@ -171,6 +171,7 @@ class Watcher:
             if times.safety_is_due() or not (announced or more):
                 await rounds.safety()
                 times.looked()
+                more = more or site.settings.mark == "seen"  # no bell rings for what is not answered
             else:
                 await rounds.announced()
             if times.healthy():
