@@ -30,6 +30,7 @@ REMEMBERED = timedelta(minutes=10)
 
 _NOW = bindparam("now", type_=workers.c.seen_until.type)
 _UNTIL = bindparam("until", type_=workers.c.seen_until.type)
+_SINCE = bindparam("since", type_=workers.c.seen_at.type)
 _OWNER: BindParameter[str] = bindparam("owner")
 _LIVES = workers.c.seen_until > _NOW
 _WITH_ACCOUNT = sites.c.account_since.is_not(None)
@@ -55,7 +56,7 @@ _ACCOUNTS = Statement(select(func.count()).select_from(sites).where(_WITH_ACCOUN
 _HELD = Statement(
     select(workers.c.id, func.count(holdings.c.site_id))
     .select_from(workers.outerjoin(holdings, holdings.c.owner == workers.c.id))
-    .where(_LIVES, workers.c.seen_at > bindparam("since", type_=workers.c.seen_at.type))
+    .where(_LIVES, or_(workers.c.id == _OWNER, workers.c.seen_at > _SINCE))
     .group_by(workers.c.id)
 )
 # Rows that are locked are passed by: who was stopped in the middle of something must not hold up the others.
@@ -150,11 +151,13 @@ class SqlShares:
     async def round(self, worker_id: str, now: datetime, seen_since: datetime, stand: str = "") -> Round:
         """`Shares.round`. One worker at a time takes; who finds another at it takes with its next round."""
 
+        values = {"owner": worker_id, "now": now, "since": seen_since}
+
         def work(connection: Connection) -> Round:
             taking = self._database.dialect.serialise_now(connection, "shares")
             if taking:
                 connection.run(_FORGET, {"now": now - REMEMBERED})
-            held = {row[0]: row[1] for row in connection.all(_HELD, {"now": now, "since": seen_since})}
+            held = {row[0]: row[1] for row in connection.all(_HELD, values)}
             if worker_id not in held:
                 raise fenced_off()
             share = fair_shares(held, connection.scalar(_ACCOUNTS))[worker_id]
