@@ -257,12 +257,14 @@ async def test_who_loses_the_database_stops_before_others_may_begin(store: Store
     accounts = SharedAccounts(store.shares, Worker("w", "host", "worker", START), clock)
     keeping = asyncio.create_task(accounts.keep(seats))
     await clock.until_asleep(2)
+    await clock.advance_to(START + ROUND)
+    await clock.until_asleep(2)
     assert len(seats.taken) == 2
     with psycopg.connect(url) as other:
         other.execute("SELECT FROM workers FOR UPDATE")
-        await clock.advance(ROUND_SECONDS + 1)
+        await clock.advance_to(START + 2 * ROUND + timedelta(seconds=0.5))
         assert len(seats.taken) == 2
-        await clock.advance_to(START + LEASE + timedelta(seconds=0.5))
+        await clock.advance_to(START + ROUND + LEASE + timedelta(seconds=0.5))
         assert not seats.taken
         other.rollback()
     async with asyncio.timeout(10):  # the heartbeat was in time after all
