@@ -311,3 +311,39 @@ async def test_the_source_of_a_message_is_kept(acme: Store) -> None:
         found = await acme.things.message(f"msg_{number}")
         assert found is not None
         assert found.source is source
+
+
+async def test_d2_a_batch_that_said_what_it_asks_for_finds_it_all(acme: Store) -> None:
+    await take_in(acme, message(1))
+    await take_in(acme, message(2, "thr_2"))
+    await take_in(acme, message(3, "thr_3", message_id=""))
+    async with acme.intake.transaction("acme") as tx:
+        await tx.expect(["m1@home.example", "m4@home.example", "m9@home.example"], ["content-3", "content-9"])
+        await tx.add(message(4, "thr_4"), None, thread("thr_4"), event())
+        await tx.add(
+            message(5, "thr_5", message_id="", content_key="content-9"), None, thread("thr_5"), event()
+        )
+        found = [
+            await tx.copies(message_id, content)
+            for message_id, content in (
+                ("m1@home.example", ""),
+                ("m2@home.example", ""),  # not said before
+                ("m4@home.example", ""),  # from this very batch
+                ("m9@home.example", ""),
+                ("", "content-3"),
+                ("", "content-9"),
+                ("", "content-8"),
+            )
+        ]
+        cited = await tx.cited(["m9@home.example", "m4@home.example"])
+        assert await tx.cited(["m9@home.example"]) == []
+    assert [[m.id for m in copies] for copies in found] == [
+        ["msg_1"],
+        ["msg_2"],
+        ["msg_4"],
+        [],
+        ["msg_3"],
+        ["msg_5"],
+        [],
+    ]
+    assert [c.thread_id for c in cited] == ["thr_4"]

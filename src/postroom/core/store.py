@@ -4,7 +4,7 @@ Every write after a claim compares the claim's token and raises `LeaseLost` when
 having written nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,6 +63,11 @@ class ReportedStatus:
 class IntakeTransaction(Protocol):
     """One transaction in which arrivals become messages. Serialised per site: what `copies` and `cited`
     say stays true until it ends. Nothing is kept when the block raises."""
+
+    async def expect(self, message_ids: Collection[str], content_keys: Collection[str]) -> None:
+        """Say before a batch which Message-IDs (its own and those it cites), and for mail without one which
+        content keys, `copies` and `cited` will be asked for: what is new then costs no look each."""
+        ...
 
     async def copies(self, message_id: str, content_key: str) -> Sequence[Message]:
         """Messages of this site with this Message-ID; when it is empty, those without one and with this
@@ -341,7 +346,7 @@ class Store:
     idempotency: Idempotency
     upkeep: Upkeep
     archive: Archive
+    backfills: Backfills
     restoring: Restoring
     shares: Shares
     held: Callable[[Holding], HeldStore]
-    backfills: Backfills

@@ -105,6 +105,7 @@ class Ingest:
         self, site: Site, readings: Sequence[Reading], cursor: Cursor | None
     ) -> tuple[Taken, ...]:
         async with self.intake.transaction(site.id) as tx:
+            await _expect(tx, readings)
             batch = _Batch(tx, site, self._secret, self._clock.now(), await _replied(tx, readings))
             taken = [await batch.take(reading) for reading in readings]
             if cursor is not None:
@@ -177,6 +178,14 @@ class Ingest:
 def _passing(error: Exception) -> bool:
     """Whether nothing at all can be stored now, so that no message is to blame."""
     return isinstance(error, OSError | LeaseLost) or getattr(error, "code", "") == DATABASE_UNAVAILABLE
+
+
+async def _expect(tx: IntakeTransaction, readings: Sequence[Reading]) -> None:
+    """One look instead of one or two a message; for a single one it would be one more."""
+    if len(readings) > 1:
+        named = {id_ for reading in readings for id_ in (reading.message.message_id, *reading.cited) if id_}
+        nameless = {r.message.content_key for r in readings if not r.message.message_id}
+        await tx.expect(named, nameless)
 
 
 async def _replied(tx: IntakeTransaction, readings: Sequence[Reading]) -> Collection[str]:

@@ -1,7 +1,7 @@
 """Where sync and ingest write: arrivals become messages, the cursor comes last."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,6 +15,7 @@ from postroom.storage.database import Database, Session
 from postroom.storage.dialect import among
 from postroom.storage.fences import Fenced
 from postroom.storage.filing import Filing, add_events, storable, weight
+from postroom.storage.foreknown import Foreknown
 from postroom.storage.reports import note_report, settle_unknown, twin_of
 from postroom.storage.rows import message_of, select_messages
 from postroom.storage.statements import Connection, Row, Statement, columns_of, given
@@ -172,9 +173,17 @@ class _Transaction:
         self._filing = filing
         self._move_cursor = move_cursor
         self._add_replied = add_replied
+        self._foreknown = Foreknown()
+
+    async def expect(self, message_ids: Collection[str], content_keys: Collection[str]) -> None:
+        """`IntakeTransaction.expect`."""
+        ids = {index_key(message_id) for message_id in message_ids if clean(message_id)}
+        await self._session.run(lambda c: self._foreknown.ask(c, self._site_id, ids, content_keys))
 
     async def copies(self, message_id: str, content_key: str) -> Sequence[Message]:
         """`IntakeTransaction.copies`."""
+        if not self._foreknown.maybe(index_key(message_id), content_key):
+            return ()
         wanted = {"site": self._site_id, "key": index_key(message_id), "message_id": message_id}
         if not clean(message_id):
             wanted = {"site": self._site_id, "content_key": content_key}
@@ -188,10 +197,13 @@ class _Transaction:
         last, so that who repeats a known id cannot draw others into a conversation of their own."""
         if not message_ids:
             return ()
+        if not self._foreknown.maybe_any(_index_keys(message_ids)):
+            return []
         return await self._session.run(lambda c: _cited(c, self._site_id, message_ids))
 
     async def add(self, message: Message, place: Place | None, thread: Thread | None, event: Event) -> None:
         """`IntakeTransaction.add`."""
+        self._foreknown.note(index_key(message.message_id), message.content_key)
         if thread is not None:
             self._session.defer(lambda c: self._filing.begin(c, thread, message), weight(message))
         else:
