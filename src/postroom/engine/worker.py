@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 SWEEP_SECONDS = 30.0
 SWEEP_LIMIT = 1000
+AGAIN_SECONDS = 2.0
 AT_ONCE = 100
 AT_ONCE_PER_SITE = 50
 """One site's many, with an agent that thinks for long, leave places for the others."""
@@ -58,16 +59,37 @@ class Worker:
 
     async def run(self) -> None:
         """Watch, hear, sweep. When the bells are closed nothing new is begun, and it ends with what runs."""
+        parts = {"watch": self._watchers.run, "sweep": self._sweep, "retention": self._retention.run}
         async with asyncio.TaskGroup() as group:
-            beside = (self._watchers.run(), self._sweep(), self._retention.run())
-            background = [group.create_task(work) for work in beside]
+            background = [group.create_task(self._kept_up(part, run)) for part, run in parts.items()]
             try:
-                async for bell in self._bells.heard():
-                    await self._dispatch(group, bell)
+                await self._kept_up("hear", partial(self._hear, group))
             finally:
                 self._over = True
+            await self._leave_to_others()
             for task in background:
                 task.cancel()
+
+    async def _kept_up(self, part: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Begin again what ends by a fault: no part is to end the others; what is due stands in the rows."""
+        while True:
+            try:
+                await run()
+            except Exception:
+                log.exception("work.part_failed", part=part)
+            else:
+                return
+            await self._clock.sleep(AGAIN_SECONDS)
+
+    async def _hear(self, group: asyncio.TaskGroup) -> None:
+        async for bell in self._bells.heard():
+            await self._dispatch(group, bell)
+
+    async def _leave_to_others(self) -> None:
+        """What was heard and not begun: another process may have hands free."""
+        for bells in self._aside.values():
+            for bell in bells.values():
+                await self._bells.ring(bell)
 
     async def _dispatch(self, group: asyncio.TaskGroup, bell: Bell) -> None:
         if bell.kind is BellKind.ACCOUNT:
