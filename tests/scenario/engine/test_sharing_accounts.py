@@ -20,7 +20,7 @@ from postroom.engine.shares import LEASE, ROUND_SECONDS, SharedAccounts
 from postroom.storage import open_store
 from tests.support.clock import START, TestClock
 from tests.support.databases import Cluster
-from tests.support.stored import site
+from tests.support.stored import accepted, event, outgoing, site, submission, thread
 
 ROUND = timedelta(seconds=ROUND_SECONDS)
 REBALANCED = timedelta(seconds=15)
@@ -297,3 +297,22 @@ async def test_who_comes_back_late_stops_everything_before_it_asks_the_database(
     await coming_back
     assert {holding.token for holding in seats.taken.values()} == {2}
     assert before.keys() == seats.taken.keys()
+
+
+async def test_lost_bells_do_no_harm_to_who_watches(store: Store) -> None:
+    """What the API or another worker did for an account reaches its watcher with the next round."""
+    await add_accounts(store, 3)
+    seats = Seats()
+    accounts = SharedAccounts(store.shares, Worker("w", "host", "worker", START), TestClock())
+    await accounts.hold_round(seats)
+    await accounts.hold_round(seats)
+    assert seats.poked == []
+    await store.sites.save(site("s00", email="s00@acme.example", aliases=(), version=2, quote=True))
+    sent = accepted(submission(site_id="s01"))
+    await store.outbox.add(sent, outgoing(site_id="s01"), thread(site_id="s01"), event(site_id="s01"))
+    await accounts.hold_round(seats)
+    assert sorted(seats.poked) == [("changed", "s00"), ("look", "s01")]
+    await store.aftercare.done([sent.id], "done")
+    seats.poked.clear()
+    await accounts.hold_round(seats)
+    assert seats.poked == []
