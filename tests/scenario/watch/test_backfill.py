@@ -91,6 +91,11 @@ class House:
         """The service has read the mailbox."""
         await self.rig.watch(self.box.address[1])
 
+    async def told_more(self) -> None:
+        """Wait for the next news of a backfill."""
+        before = len(self.told)
+        await until(lambda: len(self.told) > before)
+
     async def stored(self) -> list[Message]:
         """All messages, oldest first."""
         return await self.rig.messages(SITE)
@@ -193,8 +198,7 @@ async def test_new_mail_is_answered_meanwhile(house: House, box: Postbox) -> Non
     await house.watched()
     running = asyncio.ensure_future(house.backfill())
     for number in range(3):
-        seen = len(house.told)
-        await until(lambda seen=seen: len(house.told) > seen)  # type: ignore[misc]
+        await house.told_more()
         box.deliver(letter(SITE, Subject=f"New {number}"), received_at=house.rig.clock.now())
     await house.rig.sent(3)
     await running
