@@ -26,15 +26,17 @@ _SILENT = "the IMAP server did not answer in time"
 @contextmanager
 def translated(login: Login) -> Iterator[None]:
     """Raises what the client raises as `MailServerError`, with what its reader should do next."""
-    provider = provider_for(login.server.host)
+    # Thousands of mailboxes pass here with every poll: who the provider is, is asked when it matters.
     try:
         yield
     except ImapError as exc:
+        provider = provider_for(login.server.host)
         raise _hinted(_translation(exc, login, provider), provider) from exc
     except TimeoutError as exc:
-        raise _hinted(MailServerError(ServerCode.TIMEOUT, _SILENT), provider) from exc
+        silent = MailServerError(ServerCode.TIMEOUT, _SILENT)
+        raise _hinted(silent, provider_for(login.server.host)) from exc
     except MailServerError as exc:
-        _hinted(exc, provider)
+        _hinted(exc, provider_for(login.server.host))
         raise
 
 
