@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 
 from postroom.api import ApiParts, create_app
+from postroom.api.loop_lag import LoopLag
 from postroom.core.model import AccountState
 from postroom.engine.incoming_tokens import IncomingTokens
 from postroom.engine.keys import Keyring
@@ -50,8 +51,9 @@ async def running_api(
 ) -> AsyncIterator[RunningApi]:
     """Serve the API on the socket for the time of the block. `patience`: seconds that calls under way are
     waited for once it was asked to stop."""
+    parts = api_parts(service)
     config = uvicorn.Config(
-        create_app(api_parts(service)),
+        create_app(parts),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -61,12 +63,14 @@ async def running_api(
         h11_max_incomplete_event_size=65_536,
     )
     api = RunningApi(_Server(config), listening)
+    lag = asyncio.create_task(parts.lag.run())
     await api.listens()
     host, port = listening.getsockname()[:2]
     log.info("api.listening", host=host, port=port)
     try:
         yield api
     finally:
+        lag.cancel()
         api.stop()
         api.ended.cancel()
         await asyncio.wait({api.ended})
@@ -88,6 +92,7 @@ def api_parts(service: Service) -> ApiParts:
         watchers=service.watchers,
         ready=lambda: _not_ready(service),
         ring=service.bells.ring,
+        lag=LoopLag(),
     )
 
 

@@ -26,8 +26,9 @@ async def readyz(parts: Parts) -> JSONResponse:
 
 @router.get("/metrics", response_class=Response)
 async def metrics(parts: Parts) -> Response:
-    """Prometheus text: counts by state. Labels are states, never names."""
+    """Prometheus text: counts by state, and how late the event loop is. Labels are states, never names."""
     registry = CollectorRegistry()
+    registry.register(parts.lag.histogram)
     gauges: dict[str, Gauge] = {}
     for name, count in sorted((await parts.store.lists.counts()).items()):
         noun, _, state = name.partition(".")

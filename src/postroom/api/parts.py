@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from postroom.api.loop_lag import LoopLag
 from postroom.core.model import Bell
 from postroom.core.ports import Blobs, Clock
 from postroom.core.store import Store
@@ -33,3 +34,4 @@ class ApiParts:
     watchers: Watchers
     ready: Callable[[], Awaitable[str]]
     ring: Callable[[Bell], Awaitable[None]]
+    lag: LoopLag

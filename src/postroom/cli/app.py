@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from postroom import __version__
-from postroom.cli import backfill, backup, desk, export, keys, mail, serving, workers
+from postroom.cli import accounts, backfill, backup, desk, export, keys, mail, serving, workers
 from postroom.core.errors import PostroomError
 from postroom.inspect.command import inspect
 
@@ -31,6 +31,7 @@ for command in (
     *backup.COMMANDS,
     *backfill.COMMANDS,
     *workers.COMMANDS,
+    *accounts.COMMANDS,
     inspect,
 ):
     app.command()(command)

@@ -11,6 +11,7 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -46,6 +47,12 @@ class Session:
             for line in self.view.news():
                 await self.say(line)
         await self.say(f"{command.tag} {status}")
+
+    async def receive(self) -> ClientCommand:
+        """The client's next command, however long it takes."""
+        while True:
+            with suppress(TimeoutError):
+                return await self.peer.receive()
 
     def chosen(self, command: ClientCommand) -> list[StoredMail]:
         """The messages that a UID command names."""
@@ -142,7 +149,7 @@ class Postbox:
         try:
             await self._greet(session)
             while True:
-                command = await peer.receive()
+                command = await session.receive()
                 self.counts.commands[command.name] += 1
                 way = self.on.get(command.name)
                 if way is not None and await way(session, command):
@@ -262,7 +269,7 @@ async def _idle(session: Session, command: ClientCommand) -> None:
 
 
 async def _done(session: Session) -> None:
-    command = await session.peer.receive()
+    command = await session.receive()
     if command.line != b"DONE":
         raise ScriptError(f"only DONE ends IDLE, not {command.name}")
 
