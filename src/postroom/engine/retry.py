@@ -108,7 +108,7 @@ def conclude(
     waiting = any(r.status in (RecipientStatus.QUEUED, RecipientStatus.DEFERRED) for r in recipients)
     started = submission.first_try_at or now
     if waiting and now - started < SUBMISSION_PATIENCE:
-        due = now + submit_after(submission.attempts, chance)
+        due = min(now + submit_after(submission.attempts, chance), started + SUBMISSION_PATIENCE)
         queued = replace(submission, status=SubmissionStatus.QUEUED, recipients=recipients, due_at=due)
         return Outcome(queued, again=True)
     closed = tuple(_given_up(r) for r in recipients)
@@ -151,7 +151,8 @@ def failed_attempt(submission: Submission, code: str, now: datetime, chance: flo
     """After an attempt in which the server took nothing: again later, or given up after two days."""
     started = submission.first_try_at or now
     if now - started < SUBMISSION_PATIENCE:
-        due = now + backoff(submission.attempts, timedelta(seconds=20), SUBMISSION_CEILING, chance)
+        wait = backoff(submission.attempts, timedelta(seconds=20), SUBMISSION_CEILING, chance)
+        due = min(now + wait, started + SUBMISSION_PATIENCE)
         return Outcome(
             replace(submission, status=SubmissionStatus.QUEUED, due_at=due, reason=code), again=True
         )

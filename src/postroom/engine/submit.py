@@ -1,13 +1,13 @@
 """From a submission row to the server: what was on its way and not confirmed is never sent again (D9)."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from postroom.core.errors import LeaseLost, MailServerError, OutcomeUnknown, PostroomError, ServerCode
-from postroom.core.model import Bell, BellKind, Event, Site, new_id
+from postroom.core.model import Bell, BellKind, Event, Login, Site, new_id
 from postroom.core.ports import Bells, Blobs, Clock, MailSubmission, Steps
 from postroom.core.registry import Sites
 from postroom.core.store import Outbox, SubmissionWork
@@ -23,6 +23,7 @@ from postroom.engine import retry
 from postroom.engine.accounts import Logins
 from postroom.engine.lease import LEASE, kept
 from postroom.engine.notify import Notifier
+from postroom.engine.refusals import RefusedLogins
 
 log = structlog.get_logger()
 
@@ -62,6 +63,7 @@ class Submitter:
         self._clock = clock
         self._steps = steps
         self._owner = owner
+        self._refusals = RefusedLogins()
 
     def at_birth(self, submission: Submission) -> SubmissionWork:
         """The claim under which a submission is to be stored by whoever hands it to `send` next."""
@@ -115,7 +117,7 @@ class Submitter:
     async def _send(self, task: "_Task", submission: Submission) -> Mapping[str, SmtpReply]:
         site = task.site or await self._sites.get(submission.site_id)
         login = await self._logins.submission(site) if site else None
-        if login is None:
+        if site is None or login is None:
             raise MailServerError(ServerCode.AUTH_FAILED, "the site has no outgoing server or no password")
         open_states = (RecipientStatus.QUEUED, RecipientStatus.DEFERRED)
         waiting = tuple(r.address for r in submission.recipients if r.status in open_states)
@@ -125,7 +127,27 @@ class Submitter:
         async def transmitting() -> None:
             await self._outbox.transmitting(task.work.claim, self._clock.now())
 
-        return await self._mail.submit(login, envelope, raw, transmitting)
+        return await self._handed_over(site, login, envelope, raw, transmitting)
+
+    async def _handed_over(
+        self,
+        site: Site,
+        login: Login,
+        envelope: Envelope,
+        raw: bytes,
+        transmitting: Callable[[], Awaitable[None]],
+    ) -> Mapping[str, SmtpReply]:
+        """What the server says; a login that it keeps refusing is not shown to it again and again."""
+        self._refusals.check(login, self._clock.now())
+        try:
+            replies = await self._mail.submit(login, envelope, raw, transmitting)
+        except MailServerError as exc:
+            chance = random.random()  # noqa: S311 - jitter
+            if self._refusals.refused(login, exc, self._clock.now(), chance):
+                await self._notifier.tell(site, "account.auth_failed")
+            raise
+        self._refusals.accepted(login)
+        return replies
 
     async def _record(self, work: SubmissionWork, after: Submission) -> None:
         now = self._clock.now()
