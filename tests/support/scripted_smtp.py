@@ -5,9 +5,9 @@
     server.messages, server.commands, server.plain_text
 
 `on` says how to react to a phase: `banner, ehlo, starttls, auth, mail, rcpt, data, mid-data, dot, rset, noop,
-quit`. A reaction is the lines of a reply, `Drip(reply)`, `Raw(bytes)`, `CLOSE`, `HANG` (reads on and says
-nothing) or `STALL` (reads no more); a list is used up one by one, a single reaction stays. `mid-data` happens
-when the first bytes of a message were read, `dot` after its end.
+quit`. A reaction is the lines of a reply, `Drip(reply)`, `Late(reply, seconds)`, `Raw(bytes)`, `CLOSE`,
+`HANG` (reads on and says nothing) or `STALL` (reads no more); a list is used up one by one, a single reaction
+stays. `mid-data` happens when the first bytes of a message were read, `dot` after its end.
 """
 
 import asyncio
@@ -45,13 +45,21 @@ class Drip:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """A reply that comes after so many seconds of the loop."""
+
+    reply: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Raw:
     """Exactly these bytes instead of a reply."""
 
     data: bytes
 
 
-Reaction: TypeAlias = str | Deed | Drip | Raw
+Reaction: TypeAlias = str | Deed | Drip | Late | Raw
 
 EXTENSIONS = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
 MECHANISMS = "AUTH PLAIN LOGIN XOAUTH2 OAUTHBEARER"
@@ -126,7 +134,7 @@ class ScriptedSmtp:
 
     def on(self, phase: str, reaction: Reaction | Sequence[Reaction]) -> None:
         """React so to a phase from now on."""
-        single = isinstance(reaction, str | Deed | Drip | Raw)
+        single = isinstance(reaction, str | Deed | Drip | Late | Raw)
         self._reactions[phase] = reaction if single else deque(reaction)  # type: ignore[arg-type,assignment] # told apart by `single`
 
     def reaction(self, phase: str) -> Reaction | None:
@@ -291,6 +299,10 @@ class _Session:
             for character in f"{reaction.reply}\r\n".encode():
                 self.writer.write(bytes([character]))
                 await asyncio.sleep(reaction.pace)
+            return reaction.reply
+        if isinstance(reaction, Late):
+            await asyncio.sleep(reaction.seconds)
+            await self.say(reaction.reply)
             return reaction.reply
         if isinstance(reaction, Raw):
             self.writer.write(reaction.data)

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from postroom.jobs.postgresql_schema import migrate_bells
-from tests.support.databases import Cluster, postgresql
+from tests.support.databases import Cluster, postgresql, sqlite_template
 
-__all__ = ["postgresql"]
+__all__ = ["postgresql", "sqlite_template"]
 
 
 @pytest.fixture
