@@ -22,6 +22,7 @@ from postroom.ending import Ending
 from postroom.engine.keys import Keyring
 from postroom.engine.restored import settle_if_restored
 from postroom.logs import configure
+from postroom.open_files import allow_all_open_files
 from postroom.service import DEFAULT_SITE, EMBEDDED_OWNER, Service, opened
 
 log = structlog.get_logger()
@@ -79,6 +80,7 @@ def _begin(settings: Settings) -> None:
     configure(settings.log_level, settings.log_format)
     for note in settings.notes:
         log.warning("configuration.note", note=note)
+    allow_all_open_files()
 
 
 def _refuse_embedded(settings: Settings) -> None:
