@@ -74,14 +74,15 @@ class _Compiled:
         found = dict(self._constants)
         for name, convert in self._into:
             value = values[name]
-            found[name] = value if convert is None else convert(value)
+            found[name] = value if convert is None or value is None else convert(value)
         return found
 
     def row(self, raw: Sequence[Any]) -> Row:
         """Our values for what the driver gave."""
         values = list(raw)
         for at, convert in self._out_of:
-            values[at] = convert(values[at])
+            if values[at] is not None:
+                values[at] = convert(values[at])
         return self._row._make(values)
 
 

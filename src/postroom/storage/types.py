@@ -97,6 +97,8 @@ class Json(TypeDecorator[Any]):
         """To JSON; JSONB's own type does the writing."""
         if value is None:
             return None
+        if isinstance(value, list | tuple) and not value:  # most lists are
+            return [] if dialect.name == "postgresql" else "[]"
         value = _clean_document(value)
         if dialect.name == "postgresql":
             return value
