@@ -3,12 +3,15 @@
 import base64
 import signal
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from email.utils import make_msgid
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from postroom.engine.worker import SWEEP_SECONDS
 from postroom.sandbox.server import Sandbox
 from tests.support.commands import postroom
 from tests.support.databases import Cluster
@@ -16,6 +19,7 @@ from tests.support.sandboxed import ADA, answer_to, letter, mailbox_environment,
 from tests.support.served import Served, eventually, start, start_worker
 
 KEY = base64.b64encode(b"k" * 32).decode()
+TOKEN = "incoming-token-of-the-tests"
 
 
 @pytest.fixture
@@ -78,7 +82,7 @@ def test_an_api_and_two_workers_share_the_work_and_one_that_dies_is_replaced(
     database: dict[str, str], mailboxes: Sandbox, tmp_path: Path
 ) -> None:
     variables = database | mailbox_environment(mailboxes, "pg-many@postroom.test")
-    variables["POSTROOM_ALLOW_HOSTS"] = "127.0.0.0/8"
+    variables |= {"POSTROOM_ALLOW_HOSTS": "127.0.0.0/8", "POSTROOM_INCOMING_TOKEN": TOKEN}
     with ExitStack() as stack:
         workers = [ended(stack, start_worker(tmp_path, variables)) for _ in range(2)]
         api = ended(stack, start(tmp_path, variables, command="api"))
@@ -98,6 +102,10 @@ def test_an_api_and_two_workers_share_the_work_and_one_that_dies_is_replaced(
         assert time.monotonic() - killed < 20
         sent = send(api, "pg-many@postroom.test")
         eventually(lambda: any(m["Message-ID"] == f"<{sent}>" for m in mails(mailboxes, ADA)))
+        with bells_switched_off(database["POSTROOM_DATABASE_URL"]):
+            handed = hand_in(api, "pg-many@postroom.test")
+            answered_by(mailboxes, handed, seconds=SWEEP_SECONDS + 15)
+        answered_by(mailboxes, hand_in(api, "pg-many@postroom.test"), seconds=SWEEP_SECONDS / 2)
         (left,) = (worker for worker in workers if worker is not watching)
         assert left.stop() == 0
         assert api.stop() == 0
@@ -110,6 +118,38 @@ def watching_process(url: str, workers: list[Served]) -> Served:
     assert row is not None
     pid = int(row[0].split(":")[1])
     return next(worker for worker in workers if worker.process.pid == pid)
+
+
+@contextmanager
+def bells_switched_off(url: str) -> Iterator[None]:
+    """Nothing can be stored in procrastinate's table or taken from it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE procrastinate_jobs RENAME TO procrastinate_jobs_away")
+        try:
+            yield
+        finally:
+            connection.execute("ALTER TABLE procrastinate_jobs_away RENAME TO procrastinate_jobs")
+
+
+def hand_in(api: Served, address: str) -> str:
+    """A mail of Ada's by the incoming webhook; its Message-ID."""
+    message_id = make_msgid(domain="example.test")
+    body = {
+        "from_address": ADA,
+        "to_address": address,
+        "subject": "By webhook",
+        "body": "Hello?",
+        "message_id": message_id,
+    }
+    with api.client() as client:
+        answer = client.post("/email/incoming", json=body, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 202, answer.text
+    return message_id
+
+
+def answered_by(mailboxes: Sandbox, message_id: str, seconds: float) -> None:
+    """Wait until Ada has an answer to it."""
+    eventually(lambda: any(m["In-Reply-To"] == message_id for m in mails(mailboxes, ADA)), seconds)
 
 
 def send(api: Served, address: str) -> str:
