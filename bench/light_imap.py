@@ -255,6 +255,8 @@ def _obeyed(order: list[bytes], stage: Stage) -> str:
         raw = sys.stdin.buffer.read(int(order[2]))
         stage.deliver(order[1].decode(), raw)
         return f"{time.monotonic():.6f}"
+    if order[0] == b"FORGET":
+        stage.first_connection = 0.0
     return f"{stage.idle} {stage.first_connection:.6f} {stage.commands}"
 
 
@@ -281,6 +283,10 @@ class LightImap:
     def first_connection(self) -> float:
         """When the first one came (monotonic seconds)."""
         return float(self._order(b"COUNT\n").split()[1])
+
+    def forget(self) -> None:
+        """The next connection is the first one again."""
+        self._order(b"FORGET\n")
 
     def commands(self) -> int:
         """How many commands it was given."""
