@@ -27,7 +27,8 @@ from tests.crash.journey import Journey
 from tests.crash.judged import faults, place
 from tests.support.mortal import Died, Step, life, numbered
 
-DRAWN = os.environ.get("CRASH_STEPS", "10")
+WANTED = os.environ.get("CRASH_STEPS", "")
+DRAWN = {"sqlite": 10, "postgresql": 3}
 LEAST_STEPS = 40
 AT_ONCE = 2
 HEARTBEAT = (":worker-renew", ":worker-round")
@@ -45,6 +46,7 @@ class Rig:
 
     folder: Path
     servers: Sandbox
+    database: str
     make_database: MakeDatabase
 
     def journey(self) -> Journey:
@@ -56,16 +58,16 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path, servers: Sandbox, make_database: MakeDatabase) -> Rig:
-    return Rig(tmp_path, servers, make_database)
+def rig(request: pytest.FixtureRequest, tmp_path: Path, servers: Sandbox, make_database: MakeDatabase) -> Rig:
+    return Rig(tmp_path, servers, request.node.callspec.params["make_database"], make_database)
 
 
-@pytest.mark.timeout(3600 if DRAWN == "all" else 120)
+@pytest.mark.timeout(3600 if WANTED else 300)
 def test_b7_killed_at_any_step_a_mail_has_one_answer_and_a_call_one_mail(
     rig: Rig, show: Callable[[str], None]
 ) -> None:
     steps = _steps(rig)
-    chosen = _chosen(steps, show)
+    chosen = _chosen(steps, DRAWN[rig.database], show)
     assert len(steps) >= LEAST_STEPS
     with ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = list(pool.map(lambda step: _tried(rig, step), chosen))
@@ -105,22 +107,23 @@ def _undisturbed(rig: Rig) -> tuple[Step, ...]:
     return numbered(trace)
 
 
-def _chosen(steps: tuple[Step, ...], show: Callable[[str], None]) -> list[Step]:
-    if DRAWN == "all":
+def _chosen(steps: tuple[Step, ...], usual: int, show: Callable[[str], None]) -> list[Step]:
+    if WANTED == "all":
         show(f"{len(steps)} steps on the way, all are tried")
         return list(steps)
-    if not DRAWN.isdigit():
-        return [step for step in steps if str(step) in DRAWN.split(",")]
+    if WANTED and not WANTED.isdigit():
+        return [step for step in steps if str(step) in WANTED.split(",")]
+    number = int(WANTED or usual)
     seed = os.environ.get("CRASH_SEED") or str(random.randrange(10**6))
-    show(f"{len(steps)} steps on the way, {DRAWN} are drawn with CRASH_SEED={seed}")
-    return random.Random(seed).sample(steps, int(DRAWN))
+    show(f"{len(steps)} steps on the way, {number} are drawn with CRASH_SEED={seed}")
+    return random.Random(seed).sample(steps, number)
 
 
 def _tried(rig: Rig, step: Step) -> list[str]:
     """What goes wrong when the service dies there."""
     for _ in range(TRIES):
         journey = rig.journey()
-        outage = OUTAGE[journey.database.partition(":")[0]]
+        outage = OUTAGE[rig.database]
         with life(journey.folder, journey.variables, step) as living:
             try:
                 journey.drive(living)
