@@ -1,12 +1,13 @@
 """How a claimed message ends, and what the caps are held against."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
-from postroom.core.errors import Conflict
+from postroom.core.errors import Conflict, LeaseLost
 from postroom.core.model import MessageState, TrustLevel
-from postroom.core.store import AnswerCounts, Settlement, Store
+from postroom.core.store import AnswerCounts, Settlement, Store, SubmissionWork
 from postroom.core.submission import Recipient, SubmissionKind, SubmissionStatus
 from postroom.mail.message import Address
 from tests.support.stored import (
@@ -194,3 +195,46 @@ async def test_d7_answers_at_changing_addresses_count_for_their_asker(acme: Stor
     for address in ("alice@home.example", "elsewhere@home.example"):
         counts = await acme.answering.counts("acme", "thr_9", address, later(minutes=1))
         assert (counts.correspondent_day, counts.sender_known) == (1, True)
+
+
+async def test_d9_a_reply_stored_as_claimed_is_sent_by_its_writer_or_after_the_lease(acme: Store) -> None:
+    await take_in(acme, message())
+    work = await claimed(acme)
+    born = SubmissionWork.at_birth(answer_to(message()), "worker", later(seconds=30))
+    settlement = Settlement(
+        MessageState.ANSWERED, "", submission=born.submission, sending=born.claim, sent=outgoing()
+    )
+    await acme.answering.settle(work.claim, settlement)
+
+    assert await acme.outbox.due(NOW, 9) == ()
+    assert await acme.outbox.claim("sub_1", "other", NOW, later(minutes=5)) is None
+    assert await acme.outbox.due(later(minutes=1), 9) == ("sub_1",)
+    taken = await acme.outbox.claim("sub_1", "other", later(minutes=1), later(minutes=5))
+    assert taken is not None
+    with pytest.raises(LeaseLost):
+        await acme.outbox.transmitting(born.claim, later(minutes=1))
+    await acme.outbox.transmitting(taken.claim, later(minutes=1))
+
+
+async def test_settling_tells_whether_the_thread_has_more_and_how_the_site_stands(acme: Store) -> None:
+    await take_in(acme, message(1))
+    await take_in(acme, message(2))
+    answered = Settlement(MessageState.ANSWERED, "")
+    first = await acme.answering.settle((await claimed(acme)).claim, answered)
+    changed = await acme.sites.get("acme")
+    assert changed is not None
+    work = await claimed(acme)
+    await acme.sites.save(replace(changed, version=changed.version + 1))
+    second = await acme.answering.settle(work.claim, answered)
+    assert (first.another_due, second.another_due) == (True, False)
+    assert (work.site.version, second.site_version) == (1, 2)
+
+
+async def test_a_long_conversation_is_left_to_be_asked_for(acme: Store) -> None:
+    for number in range(1, 22):
+        await take_in(
+            acme, message(number, state=MessageState.DUE if number == 21 else MessageState.NO_ANSWER)
+        )
+    work = await claimed(acme)
+    assert work.conversation is None
+    assert len(await acme.answering.conversation("thr_1")) == 21
