@@ -12,10 +12,24 @@ from postroom.config import Settings, wrong
 KEY_FILE = "secret-key"
 DATABASE_FILE = "postroom.db"
 LOCK_FILE = "lock"
+MOVED_FILE = "moved"
 
 
 def database_url(settings: Settings) -> str:
-    """Where the database is: as set, else a SQLite file in the data directory."""
+    """Where the database to serve from is. Raises `ConfigError` when it was moved: two that answer the same
+    mail are one too many."""
+    mark = settings.data_dir / MOVED_FILE
+    if settings.embedded and mark.exists():
+        raise wrong(
+            "POSTROOM_DATABASE_URL",
+            "is not set, and the embedded database was moved to PostgreSQL",
+            f"set it to where that is; to go back all the same, remove {mark.absolute()}",
+        )
+    return location(settings)
+
+
+def location(settings: Settings) -> str:
+    """Where the database is, served from or not: as set, else a SQLite file in the data directory."""
     return settings.database_url or f"sqlite:///{settings.data_dir.absolute() / DATABASE_FILE}"
 
 
@@ -23,7 +37,7 @@ def database_file(settings: Settings) -> Path | None:
     """The file of the embedded database, whether it exists or not; None with another database."""
     from postroom.storage.engines import parse_url
 
-    name = parse_url(database_url(settings)).database if settings.embedded else None
+    name = parse_url(location(settings)).database if settings.embedded else None
     return Path(name) if name else None
 
 

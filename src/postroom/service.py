@@ -350,17 +350,8 @@ def _watch_parts(outside: _Outside, sending: _Sending, ingest: Ingest, held: Hel
 
 def _backfill(outside: _Outside, sending: _Sending, ingest: Ingest) -> Backfill:
     store = outside.store
-    return Backfill(
-        sites=store.sites,
-        logins=sending.logins,
-        access=outside.access,
-        intake=store.intake,
-        ingest=ingest,
-        backfills=store.backfills,
-        clock=outside.clock,
-        steps=outside.steps,
-        owner=outside.owner,
-    )
+    reading = (store.sites, sending.logins, outside.access, store.intake, ingest)
+    return Backfill(*reading, store.backfills, outside.clock, outside.steps, outside.owner)
 
 
 def _service(outside: _Outside, made_key_file: Path | None) -> Service:

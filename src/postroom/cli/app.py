@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from postroom import __version__
-from postroom.cli import accounts, backfill, backup, desk, export, keys, mail, serving, workers
+from postroom.cli import accounts, backfill, backup, desk, export, keys, mail, move, serving, workers
 from postroom.core.errors import PostroomError
 from postroom.inspect.command import inspect
 
@@ -30,6 +30,7 @@ for command in (
     *export.COMMANDS,
     *backup.COMMANDS,
     *backfill.COMMANDS,
+    *move.COMMANDS,
     *workers.COMMANDS,
     *accounts.COMMANDS,
     inspect,

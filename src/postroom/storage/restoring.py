@@ -21,9 +21,11 @@ from postroom.storage.rows import recipients_document, recipients_of
 from postroom.storage.statements import Connection, Row, Statement
 from postroom.storage.tables import facts, messages, submissions, threads
 
-_MARK = "restored"
-_MARKED = Statement(select(facts.c.name).where(facts.c.name == _MARK))
-_UNMARK = Statement(delete(facts).where(facts.c.name == _MARK))
+MARK = "restored"
+"""The fact of a database that the world went on without."""
+
+_MARKED = Statement(select(facts.c.name).where(facts.c.name == MARK))
+_UNMARK = Statement(delete(facts).where(facts.c.name == MARK))
 _NOW = bindparam("now", type_=submissions.c.due_at.type)
 _UNTIL = bindparam("until", type_=messages.c.due_at.type)
 # A mail for later that was never tried goes out at its time: nobody can have sent it before.
@@ -44,7 +46,7 @@ _UNKNOWN = Statement(
         **given_back(),
         status=SubmissionStatus.UNKNOWN.value,
         recipients=bindparam("b_recipients"),
-        reason=_MARK,
+        reason=MARK,
         due_at=None,
         finished_at=bindparam("b_now", type_=submissions.c.due_at.type),
         aftercare="due",
@@ -103,7 +105,7 @@ def _make_unknown(connection: Connection, row: Row, now: datetime) -> None:
         now,
         row.thread_id,
         submission_id=row.id,
-        data={"reason": _MARK},
+        data={"reason": MARK},
     )
     add_events(connection, [event])
 
@@ -132,6 +134,6 @@ def _copy(source: Path, target: Path) -> None:
         with closing(sqlite3.connect(source, isolation_level=None, timeout=30)) as connection:
             connection.execute("VACUUM INTO ?", (str(target),))
         with closing(sqlite3.connect(target)) as copy, copy:
-            copy.execute("INSERT OR IGNORE INTO facts (name, value) VALUES (?, '')", (_MARK,))
+            copy.execute("INSERT OR IGNORE INTO facts (name, value) VALUES (?, '')", (MARK,))
     except sqlite3.Error as exc:
         raise translate(exc) from exc

@@ -1,6 +1,7 @@
 """`postroom move`: an embedded set-up goes to PostgreSQL, and nothing is answered twice."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from postroom.config import Settings
 from postroom.core.model import MessageState
 from postroom.datadir import held_data_directory
 from postroom.service import Service, opened
-from tests.support.clock import TestClock
+from tests.support.clock import START, TestClock
 from tests.support.commands import postroom
 from tests.support.databases import Cluster
 from tests.support.office import SITE, US, Office, mail, open_office, say_hello
@@ -51,8 +52,9 @@ async def test_everything_goes_along_and_nothing_is_answered_twice(
     assert told["rows"] == sum(told["tables"].values())
     assert (tmp_path / "data" / "secret-key").read_text().strip() not in done.stdout
     assert [word for line in told["next"] for word in line.split() if word.startswith("POSTROOM_")]
-    async with opened(moved_settings(tmp_path, url), PythonAgent(say_hello), clock=TestClock()) as service:
-        office = Office(service, TestClock())
+    clock = TestClock(START + timedelta(hours=1))
+    async with opened(moved_settings(tmp_path, url), PythonAgent(say_hello), clock=clock) as service:
+        office = Office(service, clock)
         for message_id in (answered, waits):
             found = await office.message(message_id)
             await service.answerer.look(found.thread_id)
