@@ -120,15 +120,7 @@ class Composer:
         if began is not None:
             began = replace(began, thread_key=frozen.submission.message_id)
         await self._blobs.put(frozen.raw)
-        event = Event(
-            new_id("evt", now),
-            site.id,
-            "submission.queued",
-            now,
-            conversation.id,
-            frozen.sent.id,
-            frozen.submission.id,
-        )
+        event = _queued_event(frozen, now)
         work = claiming(frozen.submission) if claiming and mail.send_at is None else None
         claim = work.claim if work else None
         stored = await self._outbox.add(frozen.submission, frozen.sent, began, event, claim)
@@ -312,3 +304,16 @@ def _channel(site: Site) -> EmailChannel:
     if channel is None or channel.outgoing_server is None:
         raise Conflict("the site has no outgoing mail server yet", code="no_outgoing_server")
     return channel
+
+
+def _queued_event(frozen: Frozen, now: datetime) -> Event:
+    submission = frozen.submission
+    return Event(
+        new_id("evt", now),
+        submission.site_id,
+        "submission.queued",
+        now,
+        submission.thread_id,
+        frozen.sent.id,
+        submission.id,
+    )

@@ -57,10 +57,10 @@ def test_lists_are_read_as_people_mean_them(value: str) -> None:
 )
 def test_hostile_values_cost_little(piece: str) -> None:
     value = (piece * 100_000)[:100_000]
-    start = time.perf_counter()
+    start = time.thread_time()
     parse_addresses(value)
     parse_author([value])
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 5
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ SLOW = {
 
 @pytest.mark.parametrize("name", SLOW)
 def test_hostile_mail_costs_little(name: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     with suppress(OverCaps):
         parse(SLOW[name])
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 5
