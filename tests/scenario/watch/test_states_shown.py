@@ -120,7 +120,7 @@ async def test_a_loop_that_was_held_up_shows() -> None:
     lag = LoopLag(0.01)
     looking = asyncio.create_task(lag.run())
     await asyncio.sleep(0)
-    time.sleep(0.15)  # what must not happen in a loop  # noqa: ASYNC251
+    time.sleep(0.15)  # noqa: ASYNC251 - what must not happen in a loop
     await until(lambda: _late(lag))
     looking.cancel()
 

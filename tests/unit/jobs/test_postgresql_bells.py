@@ -238,7 +238,7 @@ async def test_scripts_that_are_new_run_once_and_a_database_without_them_is_told
     await check_bells(url)
 
 
-async def test_what_an_older_library_has_installed_is_upgraded(postgresql: Cluster) -> None:  # noqa: F811
+async def test_what_an_older_library_has_installed_is_upgraded(postgresql: Cluster) -> None:  # noqa: F811 - the fixture
     url = postgresql.empty()
     *older, _, _, _ = scripts().items()
     run(
