@@ -5,7 +5,7 @@ import errno
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,7 @@ log = structlog.get_logger()
 GRACE_SECONDS = 20.0
 FINISH_SECONDS = 15.0
 """Of the grace: work under way may finish. The rest is for closing connections and the database."""
+HAND_OVER_SECONDS = 2.0
 ADMIN_KEY_FILE = "admin-key"
 
 
@@ -239,3 +240,12 @@ async def _until_asked(
             await service.mailer.close()
     except TimeoutError:
         log.warning("service.cut_short")
+        await _hand_over(service)
+
+
+async def _hand_over(service: Service) -> None:
+    """Give back what was cut short, so that others need not wait until its leases end."""
+    with suppress(TimeoutError, PostroomError):
+        async with asyncio.timeout(HAND_OVER_SECONDS):
+            await service.mailer.close()  # what it still sends is not for others to touch
+            await service.store.desk.release(service.owner)

@@ -31,7 +31,6 @@ from postroom.core.ports import (
     Steps,
     Vault,
 )
-from postroom.core.shares import Holding, NoFence
 from postroom.core.shares import Worker as SharingWorker
 from postroom.core.store import HeldStore, Store
 from postroom.datadir import database_url, held_data_directory, key_ring, make_data_directory
@@ -46,7 +45,6 @@ from postroom.engine.mailcare import Mailcare
 from postroom.engine.notify import Notifier
 from postroom.engine.retention import Retention
 from postroom.engine.send import Mailer
-from postroom.engine.shares import AllAccounts, SharedAccounts
 from postroom.engine.submit import Submitter
 from postroom.engine.sync import Sync
 from postroom.engine.watch import Watchers, WatchParts
@@ -54,6 +52,7 @@ from postroom.engine.worker import Worker
 from postroom.jobs.opening import open_bells
 from postroom.secrets_at_rest import check_key, signing_secret
 from postroom.storage import libpq_url, migrate, open_store
+from postroom.watching import watching_alone, watching_among_others
 
 DEFAULT_SITE = "default"
 EMBEDDED_OWNER = "embedded"
@@ -64,6 +63,7 @@ class Service:
     """Everything that was built, for those who run or call it."""
 
     settings: Settings
+    owner: str
     store: Store
     vault: Vault
     blobs: Blobs
@@ -316,21 +316,13 @@ def _accounts(outside: _Outside) -> Accounts:
 
 
 def _watchers(outside: _Outside, sending: _Sending, ingest: Ingest) -> Watchers:
-    store, clock = outside.store, outside.clock
-
-    def alone(holding: Holding) -> WatchParts:
-        del holding
-        return everybodys
-
-    def among_others(holding: Holding) -> WatchParts:
-        return _watch_parts(outside, sending, ingest, store.held(holding))
+    def parts(held: HeldStore) -> WatchParts:
+        return _watch_parts(outside, sending, ingest, held)
 
     if outside.settings.embedded:
-        unheld = HeldStore(store.accounts, store.intake, store.aftercare, store.desk, NoFence())
-        everybodys = _watch_parts(outside, sending, ingest, unheld)
-        return Watchers(alone, AllAccounts(store.sites, clock))
-    worker = SharingWorker(outside.owner, os.uname().nodename, outside.role, clock.now())
-    return Watchers(among_others, SharedAccounts(store.shares, worker, clock))
+        return watching_alone(outside.store, parts, outside.clock)
+    worker = SharingWorker(outside.owner, os.uname().nodename, outside.role, outside.clock.now())
+    return watching_among_others(outside.store, parts, worker, outside.clock)
 
 
 def _watch_parts(outside: _Outside, sending: _Sending, ingest: Ingest, held: HeldStore) -> WatchParts:
@@ -364,6 +356,7 @@ def _service(outside: _Outside, made_key_file: Path | None) -> Service:
     retention = Retention(store.sites, store.upkeep, outside.blobs, clock, outside.steps)
     return Service(
         settings=outside.settings,
+        owner=outside.owner,
         store=store,
         vault=outside.vault,
         blobs=outside.blobs,

@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -118,6 +120,10 @@ class Worker:
         look = self._answerer.look if bell.kind is BellKind.THREAD else self._submitter.look
         try:
             await self._guarded(partial(look, bell.id), bell)
+        except asyncio.CancelledError:  # this process ends: others take over once its claims are given back
+            again = self._clock.now() + timedelta(seconds=AGAIN_SECONDS)
+            await self._bells.ring(replace(bell, at=again))
+            raise
         finally:
             self._leave(group, bell.site_id)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from postroom.engine.lease import LEASE
 from postroom.engine.worker import SWEEP_SECONDS
 from postroom.sandbox.server import Sandbox
 from tests.support.commands import postroom
@@ -109,6 +110,34 @@ def test_an_api_and_two_workers_share_the_work_and_one_that_dies_is_replaced(
         (left,) = (worker for worker in workers if worker is not watching)
         assert left.stop() == 0
         assert api.stop() == 0
+
+
+def test_a_turn_that_is_cut_short_is_taken_over_before_its_lease_ends(
+    database: dict[str, str], mailboxes: Sandbox, tmp_path: Path
+) -> None:
+    variables = database | mailbox_environment(mailboxes, "pg-over@postroom.test")
+    variables["POSTROOM_ALLOW_HOSTS"] = "127.0.0.0/8"
+    agent = "python:tests.support.bots:"
+    with ExitStack() as stack:
+        leaving = ended(stack, start_worker(tmp_path, variables | {"POSTROOM_AGENT": f"{agent}endless"}))
+        eventually(lambda: mailboxes.world.account("pg-over@postroom.test")["INBOX"].watched)
+        mail = post(mailboxes, letter("pg-over@postroom.test", "Never here", "one"))
+        eventually(lambda: claimed(database["POSTROOM_DATABASE_URL"]))
+        staying = ended(stack, start_worker(tmp_path, variables | {"POSTROOM_AGENT": f"{agent}short"}))
+        began = time.monotonic()
+        assert leaving.stop() == 0
+        stopped = time.monotonic()
+        assert stopped - began < 20
+        assert plain_text(answer_to(mailboxes, mail)) == "at last"
+        assert time.monotonic() - stopped < LEASE.total_seconds() / 2
+        began = time.monotonic()
+        assert staying.stop() == 0
+        assert time.monotonic() - began < 5
+
+
+def claimed(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        return bool(connection.execute("SELECT FROM threads WHERE lease_owner IS NOT NULL").rowcount)
 
 
 def watching_process(url: str, workers: list[Served]) -> Served:
