@@ -1,9 +1,9 @@
 # Everything a person does with this checkout. `make` alone explains.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types tests lock corpus fuzz storm pauses crash clean
+.PHONY: help demo test lint format types tests lock corpus fuzz storm pauses crash bench bench-peers clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
 
 demo: ## a conversation from end to end on this machine, in half a minute; KEEP=1 leaves it running
 	@tools/python-env demo
@@ -56,6 +56,14 @@ lock: ## write requirements/*.lock anew from pyproject.toml
 	@.venv/bin/python -m pip install --quiet uv
 	.venv/bin/uv pip compile pyproject.toml --extra sandbox --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements/demo.lock
 	.venv/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements/dev.lock
+
+bench: ## every claim of speed beside its floor, about 15 minutes; one alone: .venv/bin/python -m bench.NAME
+	@tools/python-env dev
+	@for bench in latency backlog send start parse growth idle; do echo "== $$bench"; .venv/bin/python -m bench.$$bench || exit 1; done
+
+bench-peers: ## the same mails to hermes-agent and to us, see bench/peers.md
+	@tools/python-env dev
+	.venv/bin/python -m bench.peers $(ARGS)
 
 clean: ## remove what the above made
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
