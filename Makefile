@@ -57,7 +57,7 @@ lock: ## write requirements/*.lock anew from pyproject.toml
 	.venv/bin/uv pip compile pyproject.toml --extra sandbox --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements/demo.lock
 	.venv/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements/dev.lock
 
-bench: ## every claim of speed beside its floor, about 15 minutes; one alone: .venv/bin/python -m bench.NAME
+bench: ## every claim of speed beside its floor; one alone: .venv/bin/python -m bench.NAME
 	@tools/python-env dev
 	@for bench in latency backlog send start parse growth idle; do echo "== $$bench"; .venv/bin/python -m bench.$$bench || exit 1; done
 
