@@ -58,7 +58,7 @@ class FileBlobs:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
         self._puts = Together(self._threads, self._put_all, at_once=_PUTTING, most=_TOGETHER)
         self._gets = Together(self._threads, self._get_all, at_once=_GETTING, most=_TOGETHER)
-        self._drafts = count()
+        self._names = count()
         self._lay_out()
         self._clear_incoming()
 
@@ -134,8 +134,9 @@ class FileBlobs:
 
     def _discard(self, digest: str, put_before: float) -> bool:
         """Move it aside, look when it was put, and put it back if that was lately: whoever puts it at this
-        very moment either touches it before it is moved, which is seen, or finds it gone and writes it."""
-        path, aside = self._path(digest), self._incoming / f"{_ASIDE}{digest}"
+        very moment either touches it before it is moved, which is seen, or finds it gone and writes it.
+        Under a name of its own: another who discards it must not replace what was looked at."""
+        path, aside = self._path(digest), self._incoming / f"{_ASIDE}{self._own_name(digest)}"
         try:
             if path.stat().st_mtime >= put_before:
                 return False
@@ -152,12 +153,15 @@ class FileBlobs:
         return False
 
     def _put_back(self, aside: Path) -> None:
-        path = self._path(aside.name.removeprefix(_ASIDE))
+        path = self._path(aside.name.removeprefix(_ASIDE).partition(".")[0])
         aside.rename(path)
         _sync_folder(path.parent)
 
+    def _own_name(self, digest: str) -> str:
+        return f"{digest}.{os.getpid()}.{next(self._names)}"
+
     def _write(self, digest: str, data: bytes) -> Path:
-        path = self._incoming / f"{digest}.{os.getpid()}.{next(self._drafts)}"
+        path = self._incoming / self._own_name(digest)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
