@@ -1,6 +1,6 @@
 # Everything a person does with this checkout. `make` alone explains.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types tests lock corpus fuzz storm pauses crash bench bench-peers clean
+.PHONY: help demo test lint format types tests soak lock corpus fuzz storm pauses crash bench bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
@@ -51,6 +51,10 @@ crash: ## killed at every step of the way of a mail, on both databases; ARGS="-k
 	@tools/python-env dev
 	@tools/servers
 	CRASH_STEPS=all .venv/bin/pytest tests/crash $(ARGS)
+
+soak: ## ten minutes of mail over servers that misbehave; ARGS="--mails 200 --accounts 10 --minutes 1" is shorter
+	@tools/python-env dev
+	.venv/bin/python -m tests.soak $(ARGS)
 
 lock: ## write requirements/*.lock anew from pyproject.toml
 	@.venv/bin/python -m pip install --quiet uv

@@ -30,7 +30,7 @@ class _Pair:
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.client = client
         self.server = server
-        self.swallowed = False
+        self.swallowed = self.forgotten = False
 
     def reset(self) -> None:
         for writer in (self.client, self.server):
@@ -67,8 +67,8 @@ class FaultProxy:
 
     @property
     def open_now(self) -> int:
-        """Connections that are open."""
-        return len(self._pairs)
+        """Connections that are open at the client's side; who forgot one cannot have it open."""
+        return sum(not pair.forgotten for pair in self._pairs)
 
     def pause(self) -> None:
         """Let nothing through until `heal`; nothing is lost."""
@@ -145,6 +145,7 @@ class FaultProxy:
                 await self._flowing.wait()
                 await self._pass(writer, data, slow=slow)
             if pair.swallowed:
+                pair.forgotten = True
                 await asyncio.Event().wait()
             await self._flowing.wait()
 

@@ -66,13 +66,15 @@ def reconnect_after(trouble: Trouble, failures: int, asked: float | None, chance
     """The wait before connecting again after the n-th failure in a row.
 
     From a second (a minute where the server or the settings are the cause) up to ten minutes, and never
-    less than the seconds the server asked for. Three refused logins, then only a rare probe: servers lock
-    accounts.
+    less than the seconds the server asked for: who names a time knows better than a minute. Three refused
+    logins, then only a rare probe: servers lock accounts.
     """
     if trouble is Trouble.LOGIN and failures >= LOGIN_REFUSALS:
         wait = LOGIN_PROBE * (1 + 0.5 * chance)
     else:
-        wait = backoff(failures, _FIRST_RECONNECT[trouble], CONNECT_CEILING, chance)
+        named = trouble is Trouble.THROTTLE and asked
+        first = _FIRST_RECONNECT[Trouble.PASSING if named else trouble]
+        wait = backoff(failures, first, CONNECT_CEILING, chance)
     return max(wait, timedelta(seconds=min(asked or 0.0, LONGEST_ASKED)))
 
 

@@ -38,7 +38,9 @@ class Session:
     name: str = ""
 
     async def say(self, *lines: str | bytes) -> None:
-        """Send lines."""
+        """Send lines. Raises `ConnectionResetError` once the connection is closing."""
+        if self.peer.writer.is_closing():
+            raise ConnectionResetError
         await self.peer.send(*lines)
 
     async def end(self, command: ClientCommand, status: str = "OK done") -> None:
@@ -127,7 +129,8 @@ class Postbox:
     async def farewell(self, words: str = "* BYE restarting") -> None:
         """Say good-bye to every client and hang up."""
         for session in tuple(self.sessions):
-            await session.say(words)
+            with suppress(ConnectionError):
+                await session.say(words)
             session.peer.writer.close()
 
     async def __aenter__(self) -> Self:

@@ -86,7 +86,7 @@ class Rig:
         assert isinstance(self.clock, TestClock)
         return self.clock
 
-    async def connect(self, port: int, site: str = "", **settings: Any) -> str:
+    async def connect(self, port: int, site: str = "", *, password: str = "secret", **settings: Any) -> str:
         """A site whose mailbox listens on this port of loopback; gives its id."""
         site = site or f"site-{next(self._sites)}"
         account = {
@@ -100,10 +100,10 @@ class Rig:
         }
         channels = {"channels": {"email": account}}
         await self.service.accounts.patch(site, channels | settings, may_create=True)
-        await self.password(site)
+        await self.password(site, password)
         return site
 
-    async def password(self, site: str, value: str = "secret") -> None:
+    async def password(self, site: str, value: str) -> None:
         """Store the password (again)."""
         await self.service.accounts.seal(site, "email", address_of(site), value, store=True, may_create=True)
 
@@ -222,17 +222,22 @@ async def open_rig(
     poll: float = POLL,
     patience: Patience = HASTY,
     working: bool = True,
+    also_trusted: Path | None = None,
 ) -> AsyncIterator[Rig]:
-    """The engine works for the time of the block; without `working` it watches and answers nothing."""
+    """The engine works for the time of the block; without `working` it watches and answers nothing.
+
+    `also_trusted`: the authority of mailbox servers that are not the test's own.
+    """
     clock = clock or SystemClock()
     loopback = AllowedHosts.parse(["127.0.0.0/8"])
     settings = Settings(
         data_dir=folder / "data", allow_hosts=loopback, tls_ca_file=authority.ca_file, poll_seconds=poll
     )
     sink = ScriptedSmtp(tls=authority.localhost().context())
-    access = ImapAccess(
-        PublicHosts(loopback), authority.client_context(), NoSteps(), deadlines=DEADLINES, patience=patience
-    )
+    context = authority.client_context()
+    if also_trusted is not None:
+        context.load_verify_locations(also_trusted)
+    access = ImapAccess(PublicHosts(loopback), context, NoSteps(), deadlines=DEADLINES, patience=patience)
     async with sink, opened(settings, PythonAgent(agent), clock=clock) as service:
         parts = _watch_parts(service, access, poll)
         watchers = Watchers(lambda holding: _same(holding, parts), AllAccounts(service.store.sites, clock))

@@ -54,6 +54,12 @@ def test_the_time_that_was_asked_for_is_kept(trouble: Trouble, asked: float) -> 
     assert reconnect_after(trouble, 1, asked, 0.0) >= timedelta(seconds=asked)
 
 
+def test_a_server_that_names_a_short_time_is_believed_but_not_for_ever() -> None:
+    waits = [reconnect_after(Trouble.THROTTLE, failures, 3.0, 0.5) for failures in range(1, 20)]
+    assert waits[0] == timedelta(seconds=3)
+    assert waits[-1] >= 5 * MINUTE
+
+
 def test_nobody_can_ask_for_more_than_a_day() -> None:
     assert reconnect_after(Trouble.THROTTLE, 1, 1e9, 0.0) == 24 * HOUR
 
