@@ -122,6 +122,7 @@ async def test_six_changes_of_uidvalidity_in_a_row_pause_the_account_and_tell_th
         await still.time.until_asleep()
         await still.time.advance(600)
     status = await still.in_state(site, "paused")
+    await still.time.until_asleep()
     assert await still.notices(site) == ["mailbox.reset_loop"]
     assert "renumbers" in status.error_text
     connects = box.counts.connects
