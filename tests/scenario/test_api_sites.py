@@ -187,7 +187,11 @@ def test_a2_an_address_belongs_to_one_site(admin: httpx2.Client, site: str, site
 
 
 def test_a2_a_site_can_be_listed_and_deleted(admin: httpx2.Client, site: str) -> None:
-    listed = admin.get("/api/sites", params={"limit": 200}).json()["items"]
+    page = admin.get("/api/sites", params={"limit": 200}).json()
+    listed = page["items"]
+    while page["next"]:
+        page = admin.get("/api/sites", params={"limit": 200, "cursor": page["next"]}).json()
+        listed += page["items"]
     assert site in [item["id"] for item in listed]
     assert admin.delete(f"/api/sites/{site}").status_code == 204
     assert admin.get(f"/api/sites/{site}").status_code == 404

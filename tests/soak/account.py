@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
 
+from postroom.imap.wire import ClientCommand
 from postroom.sandbox.mailboxes import StoredMail
-from tests.scenario.watch.postbox import Postbox
+from tests.scenario.watch.postbox import Postbox, Session
 from tests.support.fault_proxy import FaultProxy
 
 
@@ -74,10 +75,10 @@ async def soak_account(site: str, tls: ssl.SSLContext) -> AsyncIterator[SoakAcco
 async def throttle(account: SoakAccount, seconds: float) -> None:
     """For so long every login is told to wait."""
 
-    async def told(session: object, command: object) -> bool:
+    async def told(session: Session, command: ClientCommand) -> bool:
         milliseconds = int(seconds * 1000)
         words = f"Request is throttled. Suggested Backoff Time: {milliseconds} milliseconds"
-        await session.end(command, f"NO [THROTTLED] {words}")  # type: ignore[attr-defined]
+        await session.end(command, f"NO [THROTTLED] {words}")
         return True
 
     account.box.on["AUTHENTICATE"] = told

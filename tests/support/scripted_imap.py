@@ -160,6 +160,8 @@ class ScriptedImap:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for peer in self.peers:
+            peer.writer.transport.abort()
         if error is None and self._failures:
             raise self._failures[0]
 

@@ -5,12 +5,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from postroom.core.errors import LeaseLost
+import structlog
+
+from postroom.core.errors import LeaseLost, PostroomError
 from postroom.core.model import Claim
 from postroom.core.ports import Clock
 
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 10.0
+
+log = structlog.get_logger()
 
 
 @asynccontextmanager
@@ -32,6 +36,8 @@ async def kept(
                 lost = True
                 worker.cancel()
                 return
+            except PostroomError as exc:  # the lease outlasts two failed renewals
+                log.warning("lease.not_renewed", id=claim.id, code=exc.code)
 
     keeper = asyncio.create_task(renewing())
     try:

@@ -14,23 +14,24 @@ class ImapServer:
     def __init__(self, world: MailWorld, password: str) -> None:
         self._world = world
         self._password = password
-        self._sessions: set[asyncio.Task[None]] = set()
+        self._sessions: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def open(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection from greeting to its end."""
         task = asyncio.current_task()
         assert task is not None
-        self._sessions.add(task)
+        self._sessions[task] = writer
         try:
             with suppress(ConnectionError, WireError, asyncio.CancelledError):
                 await ImapSession(self._world, self._password, reader, writer).run()
         finally:
-            self._sessions.discard(task)
+            del self._sessions[task]
             writer.close()
 
     async def close(self) -> None:
         """End every connection."""
-        sessions = tuple(self._sessions)
-        for task in sessions:
+        sessions = dict(self._sessions)
+        for task, writer in sessions.items():
             task.cancel()
+            writer.transport.abort()
         await asyncio.gather(*sessions, return_exceptions=True)

@@ -80,8 +80,8 @@ class _Submission:
     def close(self) -> None:
         """End every connection."""
         for connection in self._connections:
-            if connection.transport is not None:
-                connection.transport.close()
+            if isinstance(connection.transport, asyncio.WriteTransport):
+                connection.transport.abort()
 
 
 class _Delivery:

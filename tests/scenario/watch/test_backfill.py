@@ -279,8 +279,16 @@ async def lines_of(process: asyncio.subprocess.Process, read: int) -> None:
 
 
 async def test_the_command_is_interrupted_killed_and_gone_on_with(house: House, box: Postbox) -> None:
+    given, far_from_done = 60, asyncio.Event()
+
+    async def held(session: Session, command: ClientCommand) -> bool:
+        if box.counts.bodies.total() >= given:
+            await far_from_done.wait()
+        return False
+
     house.history(180)
     await house.watched()
+    box.on["UID FETCH"] = held
     interrupted = await house.command("--json")
     await lines_of(interrupted, 50)
     interrupted.send_signal(signal.SIGINT)
@@ -288,10 +296,12 @@ async def test_the_command_is_interrupted_killed_and_gone_on_with(house: House, 
     assert interrupted.returncode == 130
     assert errors.decode().startswith("Stopped.")
     assert f"`postroom backfill {SITE} --days 90` goes on" in errors.decode()
+    given = box.counts.bodies.total() + 60
     killed = await house.command("--days", "90", "--json")
     await lines_of(killed, 50)
     killed.kill()
     await killed.communicate()
+    del box.on["UID FETCH"]
     assert (await house.backfill()).known in (100, 150)
     assert await house.rig.states(SITE) == {"no_answer:history": 180}
     assert house.asked == []
