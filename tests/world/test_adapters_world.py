@@ -120,9 +120,9 @@ async def test_what_vanishes_is_left_out(world: World, access: ImapAccess, user:
     async with access.open(world.imap_login(user)) as session:
         await session.status("INBOX")
         # As another program would: gone from the disk before it is asked for.
-        victim = sorted((world.root / "mail" / user / "Maildir" / "new").iterdir())
-        victim = victim or sorted((world.root / "mail" / user / "Maildir" / "cur").iterdir())
-        victim[1].unlink()
+        maildir = world.root / "mail" / user / "Maildir"
+        lying = [*(maildir / "new").iterdir(), *(maildir / "cur").iterdir()]
+        sorted(lying, key=lambda path: path.stat().st_mtime_ns)[1].unlink()
         await session.status("INBOX")
         assert [m.uid for m in await fetched(session, range(1, 5))] == [1, 3, 4]
 
