@@ -23,7 +23,7 @@ types: ## mypy --strict
 	.venv/bin/mypy
 
 tests: ## the tests alone; ARGS="-k name" chooses
-	.venv/bin/pytest -n 2 --dist loadgroup $(ARGS)
+	.venv/bin/pytest -n 3 --dist loadgroup $(ARGS)
 
 format: ## put the code in form
 	.venv/bin/ruff format .
@@ -63,7 +63,7 @@ lock: ## write requirements/*.lock anew from pyproject.toml
 
 bench: ## every claim of speed beside its floor; one alone: .venv/bin/python -m bench.NAME
 	@tools/python-env dev
-	@for bench in latency backlog send start parse growth idle; do echo "== $$bench"; .venv/bin/python -m bench.$$bench || exit 1; done
+	@for bench in latency backlog send start parse growth scale idle; do echo "== $$bench"; .venv/bin/python -m bench.$$bench || exit 1; done
 
 bench-peers: ## the same mails to hermes-agent and to us, see bench/peers.md
 	@tools/python-env dev

@@ -57,6 +57,7 @@ async def running_api(
         log_config=None,
         access_log=False,
         lifespan="off",
+        ws="none",
         server_header=False,
         date_header=True,
         timeout_graceful_shutdown=int(patience),

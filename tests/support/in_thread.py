@@ -21,7 +21,7 @@ def running(manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
     """What the manager gives, for the time of the block; what it raises at the end is raised here."""
     selector = selectors.DefaultSelector()
     loop = asyncio.SelectorEventLoop(selector)
-    own = set(selector.get_map())
+    own = {key.fd for key in selector.get_map().values()}
     thread = threading.Thread(target=loop.run_forever, name="scripted", daemon=True)
     thread.start()
 
@@ -31,7 +31,7 @@ def running(manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
     async def hang_up() -> None:
         """A server does not know of connections whose handshake goes on: end what is still open."""
         async with asyncio.timeout(HANG_UP):
-            while open_still := set(selector.get_map()) - own:
+            while open_still := [key.fd for key in selector.get_map().values() if key.fd not in own]:
                 for number in open_still:
                     _shut(number)
                 await asyncio.sleep(0.005)

@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, inspect, select, text
 
 from postroom.core.errors import Move, PostroomError
 from postroom.storage.dialect import lock_number
 from postroom.storage.engines import parse_url, single_engine
 from postroom.storage.faults import translated
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -48,6 +48,11 @@ def _migrate(url: str, revision: str) -> None:
         if connection.dialect.name == "postgresql":
             # SQLite's transaction has excluded others from its beginning.
             connection.execute(select(func.pg_advisory_xact_lock(lock_number("migrate"))))
+        if revision == "head" and _current(connection) == _revisions()[-1]:
+            return
+        # Heavy, and nearly every start finds the schema as it should be.
+        from alembic import command
+
         config = _config()
         config.attributes["connection"] = connection
         if revision == "base":
@@ -59,11 +64,11 @@ def _migrate(url: str, revision: str) -> None:
 
 def _check(url: str) -> None:
     with _connected(url) as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-    scripts = ScriptDirectory.from_config(_config())
-    if current == scripts.get_current_head():
+        current = _current(connection)
+    *earlier, newest = _revisions()
+    if current == newest:
         return
-    if current is None or current in {script.revision for script in scripts.walk_revisions()}:
+    if current is None or current in earlier:
         raise SchemaError("the database is not up to date: run postroom migrate", code="schema_behind")
     raise SchemaError("the database was made by a newer Postroom: install that version", code="schema_ahead")
 
@@ -78,7 +83,20 @@ def _connected(url: str) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _config() -> Config:
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _revisions() -> list[str]:
+    """Every state of the schema, the newest last: a migration's file is called by its revision."""
+    return sorted(path.name.partition("_")[0] for path in (_SCRIPTS / "versions").glob("[0-9]*.py"))
+
+
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     return config
