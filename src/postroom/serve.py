@@ -195,20 +195,25 @@ async def prepare(service: Service) -> None:
 
 async def _environment_site(service: Service) -> None:
     """The environment's mailbox becomes the site `default`. Among many processes those without one in their
-    environment leave it alone, and one that comes at the same moment may have been quicker."""
+    environment leave it alone."""
     email = service.settings.email
     if email is None and not service.settings.embedded:
         return
     document = email.document if email else None
+    await _or_again(lambda: service.accounts.set_environment(DEFAULT_SITE, document))
+
+
+async def _or_again(change: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Make a change once more when a process that started at the same moment was quicker."""
     try:
-        await service.accounts.set_environment(DEFAULT_SITE, document)
+        await change()
     except Conflict:
-        await service.accounts.set_environment(DEFAULT_SITE, document)
+        await change()
 
 
 async def _admin_key(service: Service) -> None:
     keyring = Keyring(service.store.keys, service.clock)
-    await keyring.adopt(service.settings.api_key)
+    await _or_again(lambda: keyring.adopt(service.settings.api_key))
     if await keyring.has_admin():
         return
     secret = (await keyring.create("first start", None)).secret
