@@ -15,6 +15,7 @@ from postroom.sandbox.server import Sandbox, sandbox
 from tests.support.housed import US, House, open_house, until
 from tests.support.office import Office, mail, open_office, parsed
 from tests.support.sandboxed import ADA, letter
+from tests.support.stored import due_ids
 
 S = SubmissionStatus
 
@@ -198,7 +199,10 @@ async def test_d9_a_closed_one_rests_and_is_told_from_those_that_are_open(office
     found = await stored(office, unknown)
     assert found.status is S.CLOSED
     assert [r.status for r in found.recipients] == [RecipientStatus.UNKNOWN]
-    assert await office.service.store.outbox.due(office.clock.now() + retry.SUBMISSION_PATIENCE, 9) == ()
+    assert (
+        await due_ids(office.service.store.outbox.due, office.clock.now() + retry.SUBMISSION_PATIENCE, 9)
+        == ()
+    )
     for decide in (hand(office).close, hand(office).resend):
         with pytest.raises(Conflict):
             await decide(found)
@@ -234,4 +238,4 @@ async def test_what_failed_for_want_of_a_server_can_be_sent_again(office: Office
     await hand(office).resend(failed)
     again = await stored(office, failed)
     assert (again.status, again.attempts, again.first_try_at) == (S.QUEUED, 0, None)
-    assert await office.service.store.outbox.due(office.clock.now(), 9) == (failed.id,)
+    assert await due_ids(office.service.store.outbox.due, office.clock.now(), 9) == (failed.id,)

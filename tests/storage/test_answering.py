@@ -15,6 +15,7 @@ from tests.support.stored import (
     accepted,
     answer_to,
     claimed,
+    due_ids,
     event,
     later,
     message,
@@ -61,7 +62,7 @@ async def test_an_answer_is_stored_whole(acme: Store) -> None:
     assert [m.id for m in await acme.answering.conversation("thr_1")] == ["msg_1", "msg_out1"]
     kinds = {e.type for e in (await acme.lists.events("acme", {}, None, 10)).items}
     assert kinds >= {"message.answered", "agent.note"}
-    assert await acme.outbox.due(NOW, 10) == ("sub_1",)
+    assert await due_ids(acme.outbox.due, NOW, 10) == ("sub_1",)
 
 
 async def test_a_settlement_that_cannot_be_written_changes_nothing(acme: Store) -> None:
@@ -206,9 +207,9 @@ async def test_d9_a_reply_stored_as_claimed_is_sent_by_its_writer_or_after_the_l
     )
     await acme.answering.settle(work.claim, settlement)
 
-    assert await acme.outbox.due(NOW, 9) == ()
+    assert await due_ids(acme.outbox.due, NOW, 9) == ()
     assert await acme.outbox.claim("sub_1", "other", NOW, later(minutes=5)) is None
-    assert await acme.outbox.due(later(minutes=1), 9) == ("sub_1",)
+    assert await due_ids(acme.outbox.due, later(minutes=1), 9) == ("sub_1",)
     taken = await acme.outbox.claim("sub_1", "other", later(minutes=1), later(minutes=5))
     assert taken is not None
     with pytest.raises(LeaseLost):

@@ -12,6 +12,7 @@ from tests.support.stored import (
     Recorder,
     answer_to,
     claimed,
+    due_ids,
     event,
     later,
     message,
@@ -61,9 +62,9 @@ async def test_claims_and_settlements_of_many_answer_each_message_once_in_order(
 
 async def test_a_message_in_back_off_holds_its_thread(acme: Store) -> None:
     await take_in(acme, message(1, due_at=later(minutes=10)), message(2))
-    assert await acme.answering.due(later(minutes=9), 10) == ()
+    assert await due_ids(acme.answering.due, later(minutes=9), 10) == ()
     assert await acme.answering.claim("thr_1", "w", later(minutes=9), later(minutes=20)) is None
-    assert await acme.answering.due(later(minutes=10), 10) == ("thr_1",)
+    assert await due_ids(acme.answering.due, later(minutes=10), 10) == ("thr_1",)
     work = await acme.answering.claim("thr_1", "w", later(minutes=10), later(minutes=20))
     assert work is not None
     assert work.message.id == "msg_1"
@@ -75,7 +76,7 @@ async def test_a_thread_given_back_for_later_is_due_then(acme: Store) -> None:
     await acme.answering.begin(work.claim, turn())
     again = Settlement(MessageState.DUE, "agent_busy", due_at=later(hours=1), attempts=1)
     await acme.answering.settle(work.claim, again)
-    assert await acme.answering.due(later(minutes=59), 10) == ()
+    assert await due_ids(acme.answering.due, later(minutes=59), 10) == ()
     work2 = await acme.answering.claim("thr_1", "w", later(hours=1), later(hours=2))
     assert work2 is not None
     assert (work2.message.reason, work2.message.attempts) == ("agent_busy", 1)
@@ -85,16 +86,24 @@ async def test_a_thread_given_back_for_later_is_due_then(acme: Store) -> None:
 async def test_due_threads_come_longest_due_first_and_no_more_than_asked(acme: Store) -> None:
     for number, minutes in ((1, 3), (2, 1), (3, 2), (4, 9)):
         await take_in(acme, message(number, f"thr_{number}", due_at=later(minutes=minutes)))
-    assert await acme.answering.due(later(minutes=5), 10) == ("thr_2", "thr_3", "thr_1")
-    assert await acme.answering.due(later(minutes=5), 2) == ("thr_2", "thr_3")
+    assert await due_ids(acme.answering.due, later(minutes=5), 10) == ("thr_2", "thr_3", "thr_1")
+    assert await due_ids(acme.answering.due, later(minutes=5), 2) == ("thr_2", "thr_3")
+
+
+async def test_sites_take_turns_in_what_is_due(acme: Store) -> None:
+    await acme.sites.save(site("quiet", email=None))
+    for number in range(1, 5):
+        await take_in(acme, message(number, f"thr_{number}", due_at=later(minutes=number)))
+    await take_in(acme, message(9, "thr_9", site_id="quiet", due_at=later(minutes=9)))
+    assert await due_ids(acme.answering.due, later(minutes=9), 3) == ("thr_1", "thr_9", "thr_2")
 
 
 async def test_a_live_lease_hides_a_thread_and_one_that_ran_out_does_not(acme: Store) -> None:
     await take_in(acme, message())
     first = await claimed(acme, owner="first")
-    assert await acme.answering.due(later(minutes=4), 10) == ()
+    assert await due_ids(acme.answering.due, later(minutes=4), 10) == ()
     assert await acme.answering.claim("thr_1", "second", later(minutes=4), later(minutes=9)) is None
-    assert await acme.answering.due(later(minutes=5), 10) == ("thr_1",)
+    assert await due_ids(acme.answering.due, later(minutes=5), 10) == ("thr_1",)
     second = await acme.answering.claim("thr_1", "second", later(minutes=5), later(minutes=9))
     assert second is not None
     assert second.claim.token == first.claim.token + 1
@@ -165,9 +174,9 @@ async def test_a_worker_that_lost_its_claim_to_itself_is_late_too(acme: Store) -
 async def test_a_lease_that_ran_out_is_good_until_another_takes_it(acme: Store) -> None:
     await take_in(acme, message())
     work = await claimed(acme)
-    assert await acme.answering.due(later(hours=1), 10) == ("thr_1",)
+    assert await due_ids(acme.answering.due, later(hours=1), 10) == ("thr_1",)
     await acme.answering.settle(work.claim, ANSWERED)
-    assert await acme.answering.due(later(hours=1), 10) == ()
+    assert await due_ids(acme.answering.due, later(hours=1), 10) == ()
 
 
 async def test_renewing_holds_the_thread_for_longer(acme: Store) -> None:
@@ -197,7 +206,7 @@ async def test_a_paused_thread_is_not_claimed_until_it_is_resumed(acme: Store) -
     work = await claimed(acme)
     capped = Settlement(MessageState.DUE, "cap_thread_10_min", due_at=NOW, pause="cap_thread_10_min")
     await acme.answering.settle(work.claim, capped)
-    assert await acme.answering.due(later(days=1), 10) == ()
+    assert await due_ids(acme.answering.due, later(days=1), 10) == ()
     assert await acme.answering.claim("thr_1", "w", NOW, later(minutes=5)) is None
     assert await acme.answering.claim("thr_1", "w", NOW, later(minutes=5), "msg_1") is None
     assert await acme.desk.resume("thr_1", event("thread.resumed"))
@@ -209,10 +218,10 @@ async def test_a_paused_thread_is_not_claimed_until_it_is_resumed(acme: Store) -
 async def test_a_site_that_is_paused_answers_nothing(acme: Store) -> None:
     await take_in(acme, message())
     await acme.sites.save(site(version=2, paused=True))
-    assert await acme.answering.due(NOW, 10) == ()
+    assert await due_ids(acme.answering.due, NOW, 10) == ()
     assert await acme.answering.claim("thr_1", "w", NOW, later(minutes=5)) is None
     await acme.sites.save(site(version=3))
-    assert await acme.answering.due(NOW, 10) == ("thr_1",)
+    assert await due_ids(acme.answering.due, NOW, 10) == ("thr_1",)
     await claimed(acme)
 
 
@@ -242,7 +251,7 @@ async def test_a_new_start_gives_back_what_its_name_held(acme: Store) -> None:
     mine = await claimed(acme, "thr_1", owner="this-machine")
     other = await claimed(acme, "thr_2", owner="other-machine")
     await acme.desk.release("this-machine")
-    assert await acme.answering.due(NOW, 10) == ("thr_1",)
+    assert await due_ids(acme.answering.due, NOW, 10) == ("thr_1",)
     with pytest.raises(LeaseLost):
         await acme.answering.settle(mine.claim, ANSWERED)
     await acme.answering.settle(other.claim, ANSWERED)

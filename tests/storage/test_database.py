@@ -21,6 +21,7 @@ from tests.support.stored import (
     Recorder,
     answer_to,
     claimed,
+    due_ids,
     event,
     later,
     message,
@@ -47,7 +48,7 @@ async def test_connections_that_were_lost_are_replaced(
     for _ in range(2):
         await asyncio.gather(*(acme.desk.note([event()]) for _ in range(20)))
         _drop_connections(postgresql, database_url)
-        assert await acme.answering.due(NOW, 10) == ("thr_1",)
+        assert await due_ids(acme.answering.due, NOW, 10) == ("thr_1",)
         await asyncio.gather(*(acme.desk.note([event()]) for _ in range(20)))
     assert len((await acme.lists.events("acme", {}, None, 200)).items) == 81
 
@@ -200,12 +201,14 @@ async def test_b7_a_killed_process_leaves_a_step_undone_or_done(
         if found is not None:
             state = MessageState.ANSWERED if "settle" in reached else MessageState.DUE
             assert found.state is state
-        due_now = await store.answering.due(NOW, 9)
+        due_now = await due_ids(store.answering.due, NOW, 9)
         assert due_now == (("thr_1",) if reached == ["intake"] else ())
         sent = await store.things.submission("sub_1")
         assert (sent is not None) == ("settle" in reached)
         assert (await store.things.message("msg_out1") is not None) == ("settle" in reached)
         if sent is not None:
             assert sent.status.value == ("transmitting" if "transmitting" in reached else "queued")
-        assert await store.outbox.due(NOW, 9) == (("sub_1",) if reached[-1:] == ["settle"] else ())
-        assert await store.outbox.due(later(hours=1), 9) == (("sub_1",) if "settle" in reached else ())
+        assert await due_ids(store.outbox.due, NOW, 9) == (("sub_1",) if reached[-1:] == ["settle"] else ())
+        assert await due_ids(store.outbox.due, later(hours=1), 9) == (
+            ("sub_1",) if "settle" in reached else ()
+        )

@@ -22,6 +22,7 @@ from tests.support.stored import (
     Recorder,
     answer_to,
     claimed,
+    due_ids,
     event,
     later,
     message,
@@ -170,10 +171,10 @@ def test_a_row_that_is_not_the_same_is_found(source: str, target: str, statement
 async def test_what_is_due_stays_due_and_what_is_answered_stays_answered(source: str, target: str) -> None:
     move_rows(source, target, silent)
     async with open_store(target, Recorder()) as store:
-        assert len(await store.answering.due(NOW, 1000)) == MANY - 2
-        assert "thr_1" not in await store.answering.due(NOW, 1000)
-        assert await store.outbox.due(NOW, 10) == ("sub_1",)
-        assert await store.outbox.due(later(hours=1), 10) == ("sub_1", "sub_2")
+        assert len(await due_ids(store.answering.due, NOW, 1000)) == MANY - 2
+        assert "thr_1" not in await due_ids(store.answering.due, NOW, 1000)
+        assert await due_ids(store.outbox.due, NOW, 10) == ("sub_1",)
+        assert await due_ids(store.outbox.due, later(hours=1), 10) == ("sub_1", "sub_2")
         work = await store.outbox.claim("sub_1", "worker", NOW, later(minutes=5))
         assert work is not None
         assert work.submission == answer_to(message())
@@ -220,7 +221,7 @@ async def test_moved_once_it_is_not_moved_again(source: str, target: str) -> Non
         dict(first.rows) | {"facts": first.rows["facts"] + 1}, before=True
     )
     async with open_store(target, Recorder()) as store:
-        assert "thr_2" not in await store.answering.due(NOW, 1000)
+        assert "thr_2" not in await due_ids(store.answering.due, NOW, 1000)
 
 
 async def _answer(store: Store) -> None:

@@ -12,6 +12,7 @@ from tests.support.stored import (
     NOW,
     Recorder,
     accepted,
+    due_ids,
     event,
     later,
     message,
@@ -76,12 +77,12 @@ async def test_due_submissions_are_the_queued_whose_time_has_come_and_the_interr
     await _queued(acme, 3, due_at=later(minutes=9))
     await _queued(acme, 4, status=SubmissionStatus.UNKNOWN)
     await _queued(acme, 5, status=SubmissionStatus.TRANSMITTING, due_at=None)
-    assert await acme.outbox.due(later(minutes=3), 10) == ("sub_5", "sub_2", "sub_1")
-    assert await acme.outbox.due(later(minutes=3), 1) == ("sub_5",)
+    assert await due_ids(acme.outbox.due, later(minutes=3), 10) == ("sub_5", "sub_2", "sub_1")
+    assert await due_ids(acme.outbox.due, later(minutes=3), 1) == ("sub_5",)
     assert await acme.outbox.claim("sub_3", "w", later(minutes=3), later(minutes=9)) is None
     assert await acme.outbox.claim("sub_4", "w", later(minutes=3), later(minutes=9)) is None
     assert await acme.outbox.claim("sub_5", "w", later(minutes=3), later(minutes=9))
-    assert await acme.outbox.due(later(minutes=3), 10) == ("sub_2", "sub_1")
+    assert await due_ids(acme.outbox.due, later(minutes=3), 10) == ("sub_2", "sub_1")
 
 
 async def test_of_twenty_who_claim_at_once_one_sends(acme: Store) -> None:
@@ -96,8 +97,8 @@ async def test_d9_what_was_transmitting_is_found_so_by_the_next(acme: Store) -> 
     await _queued(acme)
     work = await _claimed(acme)
     await acme.outbox.transmitting(work.claim, later(seconds=1))
-    assert await acme.outbox.due(later(minutes=4), 10) == ()
-    assert await acme.outbox.due(later(minutes=5), 10) == ("sub_1",)
+    assert await due_ids(acme.outbox.due, later(minutes=4), 10) == ()
+    assert await due_ids(acme.outbox.due, later(minutes=5), 10) == ("sub_1",)
     taken = await acme.outbox.claim("sub_1", "x", later(minutes=5), later(minutes=9))
     assert taken is not None
     assert taken.submission.status is SubmissionStatus.TRANSMITTING
@@ -149,7 +150,7 @@ async def test_a_deferred_submission_is_due_again_at_its_time(acme: Store) -> No
     work = await _claimed(acme)
     waiting = replace(work.submission, due_at=later(minutes=10), attempts=1, reason="greylisted")
     await acme.outbox.record(work.claim, waiting, [])
-    assert await acme.outbox.due(later(minutes=9), 10) == ()
+    assert await due_ids(acme.outbox.due, later(minutes=9), 10) == ()
     again = await acme.outbox.claim("sub_1", "w", later(minutes=10), later(minutes=20))
     assert again is not None
     assert (again.submission.attempts, again.claim.token) == (1, 2)
@@ -175,7 +176,7 @@ async def test_a4_only_what_is_queued_and_free_can_be_cancelled(acme: Store) -> 
     assert found is not None
     assert (found.status, found.due_at) == (SubmissionStatus.CANCELLED, None)
     assert found.finished_at == later(minutes=1)
-    assert await acme.outbox.due(later(days=1), 10) == ()
+    assert await due_ids(acme.outbox.due, later(days=1), 10) == ()
 
 
 async def test_a4_who_slept_through_a_cancellation_sends_nothing(acme: Store) -> None:
@@ -190,7 +191,7 @@ async def test_a_new_start_gives_back_the_submissions_its_name_held(acme: Store)
     await _queued(acme)
     work = await _claimed(acme, owner="this-machine")
     await acme.desk.release("this-machine")
-    assert await acme.outbox.due(NOW, 10) == ("sub_1",)
+    assert await due_ids(acme.outbox.due, NOW, 10) == ("sub_1",)
     with pytest.raises(LeaseLost):
         await acme.outbox.transmitting(work.claim, NOW)
 

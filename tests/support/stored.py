@@ -1,6 +1,6 @@
 """Values to store in tests, each with only the fields that matter to it spelt out."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -19,7 +19,7 @@ from postroom.core.model import (
     TurnRecord,
 )
 from postroom.core.settings import parse_settings
-from postroom.core.store import AnswerWork, Store
+from postroom.core.store import AnswerWork, Due, Store
 from postroom.core.submission import Recipient, RecipientStatus, Submission, SubmissionKind, SubmissionStatus
 from postroom.mail.message import Address
 
@@ -193,6 +193,13 @@ async def take_in(store: Store, *arrived: Message, place: Place | None = None) -
             began = None if one.thread_id in known else conversation
             await tx.add(one, place, began, event(site_id=one.site_id))
             known.add(one.thread_id)
+
+
+async def due_ids(
+    due: Callable[[datetime, int], Awaitable[Sequence[Due]]], now: datetime, limit: int
+) -> tuple[str, ...]:
+    """What `due` of the store gives, without the sites."""
+    return tuple(one.id for one in await due(now, limit))
 
 
 async def claimed(store: Store, thread_id: str = "thr_1", owner: str = "worker") -> AnswerWork:

@@ -201,12 +201,21 @@ class Settled:
     site_version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A thread or a submission that waits for somebody to take it."""
+
+    site_id: str
+    id: str
+
+
 class Answering(Protocol):
     """Claims and settles threads. One live claim a thread; oldest due message first; a message in back-off
     holds its thread; threads of paused sites and paused threads are not claimed."""
 
-    async def due(self, now: datetime, limit: int) -> tuple[str, ...]:
-        """Threads with a due message and no live claim."""
+    async def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
+        """Threads with a due message and no live claim: of each site the one that is due longest, then of
+        each the second, and so on."""
         ...
 
     async def claim(
@@ -257,8 +266,9 @@ class Outbox(Protocol):
         """
         ...
 
-    async def due(self, now: datetime, limit: int) -> tuple[str, ...]:
-        """Submissions that are queued and due, or transmitting, without a live claim."""
+    async def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
+        """Submissions that are queued and due, or transmitting, without a live claim; the sites take turns
+        as in `Answering.due`."""
         ...
 
     async def claim(

@@ -106,9 +106,7 @@ class Worker:
 
     def _begin(self, group: asyncio.TaskGroup, bell: Bell) -> None:
         """Use the place that was taken, unless the bell's site has as many as it may have."""
-        if any(bell.id in waiting for waiting in self._aside.values()):
-            self._places.release()  # a sweep, which knows no sites, found what was put aside
-        elif bell.site_id and self._running[bell.site_id] >= AT_ONCE_PER_SITE:
+        if bell.site_id and self._running[bell.site_id] >= AT_ONCE_PER_SITE:
             self._places.release()
             if sum(map(len, self._aside.values())) < ASIDE:
                 self._aside.setdefault(bell.site_id, {})[bell.id] = bell
@@ -168,7 +166,7 @@ class Worker:
 
     async def _ring_for_due(self) -> None:
         now = self._clock.now()
-        for thread_id in await self._answering.due(now, SWEEP_LIMIT):
-            await self._bells.ring(Bell(BellKind.THREAD, thread_id))
-        for submission_id in await self._outbox.due(now, SWEEP_LIMIT):
-            await self._bells.ring(Bell(BellKind.SUBMISSION, submission_id))
+        for thread in await self._answering.due(now, SWEEP_LIMIT):
+            await self._bells.ring(Bell(BellKind.THREAD, thread.id, site_id=thread.site_id))
+        for submission in await self._outbox.due(now, SWEEP_LIMIT):
+            await self._bells.ring(Bell(BellKind.SUBMISSION, submission.id, site_id=submission.site_id))

@@ -18,12 +18,23 @@ from sqlalchemy import (
 )
 
 from postroom.core.model import Claim, Message, MessageState, Site, Thread, TurnRecord
-from postroom.core.store import AnswerCounts, AnswerWork, Settled, Settlement
+from postroom.core.store import AnswerCounts, AnswerWork, Due, Settled, Settlement
 from postroom.mail.address import normalise
 from postroom.storage.counts import answer_counts
 from postroom.storage.database import Database
 from postroom.storage.filing import Filing, add_events, grown, light
-from postroom.storage.leases import Leases, claim_values, free, given_back, lost, ours, take, write
+from postroom.storage.leases import (
+    Leases,
+    by_turns,
+    claim_values,
+    free,
+    given_back,
+    looked,
+    lost,
+    ours,
+    take,
+    write,
+)
 from postroom.storage.rows import (
     THREAD_COLUMNS,
     claim_of,
@@ -47,18 +58,19 @@ _is_oldest = ~exists().where(
 _site_answers = exists().where(sites.c.id == threads.c.site_id, sites.c.paused == false())
 
 _DUE_THREADS = Statement(
-    select(messages.c.thread_id)
-    .join(threads, threads.c.id == messages.c.thread_id)
-    .where(
-        messages.c.state == _DUE,
-        messages.c.due_at <= _NOW,
-        _is_oldest,
-        threads.c.paused == "",
-        free(threads),
-        _site_answers,
+    by_turns(
+        select(threads.c.site_id, messages.c.thread_id.label("id"), messages.c.due_at.label("at"))
+        .join(threads, threads.c.id == messages.c.thread_id)
+        .where(
+            messages.c.state == _DUE,
+            messages.c.due_at <= _NOW,
+            _is_oldest,
+            threads.c.paused == "",
+            free(threads),
+            _site_answers,
+        )
+        .order_by(messages.c.due_at)
     )
-    .order_by(messages.c.due_at)
-    .limit(bindparam("limit"))
 )
 _oldest_due = (
     select(messages.c.id)
@@ -161,10 +173,10 @@ class SqlAnswering:
             )
         )
 
-    async def due(self, now: datetime, limit: int) -> tuple[str, ...]:
-        """`Answering.due`: what is due longest comes first."""
-        wanted = {"now": now, "limit": limit}
-        return tuple(await self._database.read(lambda c: c.scalars(_DUE_THREADS, wanted)))
+    async def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
+        """`Answering.due`."""
+        rows = await self._database.read(lambda c: c.all(_DUE_THREADS, looked(now, limit)))
+        return tuple(Due(row.site_id, row.id) for row in rows)
 
     async def claim(
         self, thread_id: str, owner: str, now: datetime, until: datetime, message_id: str | None = None

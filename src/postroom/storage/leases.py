@@ -4,9 +4,10 @@ A lease that ran out is still its holder's until somebody takes it: the token, w
 decides, never the clock of a late writer.
 """
 
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, Update, bindparam, or_, update
+from sqlalchemy import ColumnElement, Select, Table, Update, bindparam, func, or_, select, update
 
 from postroom.core.errors import LeaseLost
 from postroom.core.model import Claim
@@ -17,6 +18,19 @@ def free(table: Table) -> ColumnElement[bool]:
     """The row has no live lease at `:now`."""
     now = bindparam("now", type_=table.c.lease_until.type)
     return or_(table.c.lease_until.is_(None), table.c.lease_until <= now)
+
+
+def by_turns(due: Select[Any]) -> Select[Any]:
+    """Of rows (`site_id`, `id`, `at`), which come ordered by `at`: the first of each site, then the second of
+    each, and so on, for `looked`. A site with thousands does not keep the others waiting."""
+    first = due.limit(bindparam("considered")).subquery()
+    turn = func.row_number().over(partition_by=first.c.site_id, order_by=first.c.at)
+    return select(first.c.site_id, first.c.id).order_by(turn, first.c.at).limit(bindparam("limit"))
+
+
+def looked(now: datetime, limit: int) -> dict[str, Any]:
+    """The parameters of a statement of `by_turns`."""
+    return {"now": now, "limit": limit, "considered": limit * 10}
 
 
 def take(table: Table) -> Update:

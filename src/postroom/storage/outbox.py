@@ -7,11 +7,22 @@ from datetime import datetime
 from sqlalchemy import bindparam, func, literal_column, or_, select, union_all, update
 
 from postroom.core.model import Claim, Event, Message, Thread
-from postroom.core.store import SubmissionWork
+from postroom.core.store import Due, SubmissionWork
 from postroom.core.submission import Submission, SubmissionStatus
 from postroom.storage.database import Database
 from postroom.storage.filing import Filing, add_events, light
-from postroom.storage.leases import Leases, claim_values, free, given_back, lost, ours, take, write
+from postroom.storage.leases import (
+    Leases,
+    by_turns,
+    claim_values,
+    free,
+    given_back,
+    looked,
+    lost,
+    ours,
+    take,
+    write,
+)
 from postroom.storage.reports import merged
 from postroom.storage.rows import (
     SUBMISSION_COLUMNS,
@@ -31,12 +42,14 @@ _NOW = bindparam("now", type_=submissions.c.due_at.type)
 
 _EXISTS = Statement(select(submissions.c.id).where(submissions.c.id == bindparam("submission")))
 _due = union_all(
-    select(submissions.c.id, submissions.c.due_at.label("at")).where(
+    select(submissions.c.site_id, submissions.c.id, submissions.c.due_at.label("at")).where(
         _QUEUED, submissions.c.due_at <= _NOW, free(submissions)
     ),
-    select(submissions.c.id, submissions.c.created_at.label("at")).where(_TRANSMITTING, free(submissions)),
+    select(submissions.c.site_id, submissions.c.id, submissions.c.created_at.label("at")).where(
+        _TRANSMITTING, free(submissions)
+    ),
 ).subquery()
-_DUE = Statement(select(_due.c.id).order_by(_due.c.at).limit(bindparam("limit")))
+_DUE = Statement(by_turns(select(_due.c.site_id, _due.c.id, _due.c.at).order_by(_due.c.at)))
 _TAKE = Statement(
     take(submissions)
     .where(
@@ -115,10 +128,10 @@ class SqlOutbox:
         storing = self._database.brief if light(sent) else self._database.write
         return await storing("submission-add", work)
 
-    async def due(self, now: datetime, limit: int) -> tuple[str, ...]:
-        """`Outbox.due`: what is due longest comes first."""
-        wanted = {"now": now, "limit": limit}
-        return tuple(await self._database.read(lambda c: c.scalars(_DUE, wanted)))
+    async def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
+        """`Outbox.due`."""
+        rows = await self._database.read(lambda c: c.all(_DUE, looked(now, limit)))
+        return tuple(Due(row.site_id, row.id) for row in rows)
 
     async def claim(
         self, submission_id: str, owner: str, now: datetime, until: datetime
