@@ -25,8 +25,9 @@ from tests.support.certificates import CertificateAuthority
 from tests.support.scripted_smtp import ScriptedSmtp
 from tests.support.served import Served, served
 
-LAST_ANSWERS = 300.0
-"""Seconds that the last answers may take, once nothing is disturbed any more."""
+LAST_ANSWERS = 660.0
+"""Seconds that the last answers may take, once nothing is disturbed any more: an account that was told to
+wait does so for up to ten minutes."""
 
 
 @dataclass

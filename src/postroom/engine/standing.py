@@ -26,6 +26,7 @@ class Standing:
         self._accounts = accounts
         self._clock = clock
         self._stored_at: datetime | None = None
+        self._throttles = 0
         self.status = AccountStatus(site_id, AccountState.CONNECTING, clock.now())
 
     async def remember(self, site: Site) -> timedelta:
@@ -66,11 +67,13 @@ class Standing:
 
     def healthy(self) -> None:
         """A session has lasted: what failed before it is over."""
+        self._throttles = 0
         if self.status.failures:
             self.status = replace(self.status, failures=0)
 
     def renewed(self) -> None:
         """The account was changed: nothing that failed before counts."""
+        self._throttles = 0
         last_sync_at = self.status.last_sync_at
         self.status = AccountStatus(
             self.status.site_id, AccountState.CONNECTING, self._clock.now(), last_sync_at=last_sync_at
@@ -81,9 +84,12 @@ class Standing:
         trouble = trouble_of(error)
         refused = trouble is Trouble.LOGIN
         failures, refusals = self.status.failures + 1, self.status.refusals + refused
+        self._throttles += trouble is Trouble.THROTTLE
+        # A minute doubles with each request to wait, not with each lost connection before the first.
+        counted = {Trouble.LOGIN: refusals, Trouble.THROTTLE: self._throttles}.get(trouble, failures)
         asked = error.after if isinstance(error, MailServerError) else None
         chance = random.random()  # noqa: S311 - jitter
-        wait = reconnect_after(trouble, refusals if refused else failures, asked, chance)
+        wait = reconnect_after(trouble, counted, asked, chance)
         state, now = AccountState.AUTH_FAILED if refused else AccountState.BACKING_OFF, self._clock.now()
         self.status = replace(
             self.status,

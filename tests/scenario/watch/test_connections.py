@@ -111,6 +111,22 @@ async def test_the_time_that_a_server_asks_for_is_waited(still: Rig, box: Postbo
     assert box.counts.connects == connects + 1
 
 
+async def test_connections_lost_before_do_not_lengthen_the_wait_that_a_server_asks_for(
+    still: Rig, box: Postbox
+) -> None:
+    site = await still.connect(box.address[1])
+    for _ in range(4):
+        await still.in_state(site, "watching")
+        await box.farewell()
+        await still.time.until_asleep()
+        await still.time.advance(16)
+    await still.in_state(site, "watching")
+    await box.farewell("* BYE Request is throttled")
+    status = await still.in_state(site, "backing_off")
+    assert status.next_try_at is not None
+    assert timedelta(seconds=30) <= status.next_try_at - status.since <= timedelta(seconds=60)
+
+
 async def test_six_changes_of_uidvalidity_in_a_row_pause_the_account_and_tell_the_owner(
     still: Rig, box: Postbox
 ) -> None:
