@@ -23,7 +23,7 @@ types: ## mypy --strict
 	.venv/bin/mypy
 
 tests: ## the tests alone; ARGS="-k name" chooses
-	.venv/bin/pytest -n 3 --dist loadgroup $(ARGS)
+	.venv/bin/pytest -n 2 --dist loadgroup $(ARGS)
 
 format: ## put the code in form
 	.venv/bin/ruff format .

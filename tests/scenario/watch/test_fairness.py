@@ -42,6 +42,7 @@ async def chatter(session: Session, command: ClientCommand) -> bool:
     await session.say("+ idling")
     while not session.peer.writer.is_closing():
         await session.say(*["* OK still here"] * 100)
+        await asyncio.sleep(0.005)  # 20,000 lines a second; this server runs on the loop of the test
     return True
 
 
