@@ -9,11 +9,12 @@ from postroom.mail.headers import Block
 from postroom.mail.parameters import Parameterised
 
 _DASHES = re.compile(rb"^--", re.MULTILINE)
-_LIKELY_DELIMITER = re.compile(rb"^--([^\r\n]{1,200}?)[ \t]*\r?\n(?=content-)", re.MULTILINE | re.IGNORECASE)
+_LIKELY_DELIMITER = re.compile(rb"^--([^\r\n]{1,200}+)\r?\n(?=content-)", re.MULTILINE | re.IGNORECASE)
 _TYPE = re.compile(r"[!-.0-~]+/[!-.0-~]+")
 _LONGEST_LINE = 1_000
 _MANY_LINES = 2_000
-_GUESS_WITHIN = 100_000
+_FIRST_DELIMITER_WITHIN = 20_000
+_MANY_LIKENESSES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,27 +125,31 @@ class _Walker:
             raise TooMuch("too_deep")
         self.open.append(_Open(index, boundary, self.levels.get(boundary)))
         self.levels[boundary] = len(self.open) - 1
-        self.pattern = _DASHES
+        self.pattern = self._delimiter_lines()
 
     def _boundary(self, part: Part) -> bytes:
-        """The boundary as told; for the root, where it never appears, the one that the body shows."""
+        """The boundary as told; where it does not appear, the one that the body shows."""
         told = part.parameters.parameters.get("boundary", "").rstrip().encode("utf-8", "replace")
-        if told and (part.parent >= 0 or self._appears(told, part.start)):
+        if told and self._appears(told, part.start):
             return told
-        guess = _LIKELY_DELIMITER.search(self.raw, part.start, part.start + _GUESS_WITHIN)
-        return guess[1] if guess else told
+        likely = _LIKELY_DELIMITER.search(self.raw, part.start, part.start + _FIRST_DELIMITER_WITHIN)
+        guess = likely[1].rstrip() if likely else b""
+        is_ours = guess and guess not in self.levels and guess.removesuffix(b"--") not in self.levels
+        return guess if is_ours else told
 
     def _appears(self, boundary: bytes, start: int) -> bool:
-        """Whether a delimiter line of `boundary` follows; looked for without compiling a pattern."""
-        delimiter = b"--" + boundary
-        while (start := self.raw.find(delimiter, start)) >= 0:
-            rest = self.raw[start + len(delimiter) : start + len(delimiter) + _LONGEST_LINE].split(b"\n", 1)[
-                0
-            ]
-            if self.raw[start - 1 : start] == b"\n" and rest.strip() in (b"", b"--"):
+        """Whether a delimiter line of `boundary` follows soon, or too many that are much like one."""
+        line = b"\n--" + boundary
+        position, stop = start - 1, start + _FIRST_DELIMITER_WITHIN
+        for _ in range(_MANY_LIKENESSES):
+            position = self.raw.find(line, position, stop)
+            if position < 0:
+                return False
+            position += len(line)
+            rest = self.raw[position : position + _LONGEST_LINE].split(b"\n", 1)[0]
+            if rest.strip() in (b"", b"--"):
                 return True
-            start += len(delimiter)
-        return False
+        return True
 
     def delimiters(self, position: int) -> Iterator[tuple[int, int, int, bool]]:
         """Delimiter lines: where each starts and ends, the level of its multipart, whether it closes."""
@@ -166,17 +171,23 @@ class _Walker:
     def _count_line(self) -> None:
         """Many lines begin with dashes and delimit nothing: then only those of the open boundaries count."""
         self.lines += 1
-        if self.lines > _MANY_LINES:
-            self.lines = 0
-            boundaries = b"|".join(re.escape(boundary) for boundary in self.levels)
-            self.pattern = re.compile(rb"^--(?:" + boundaries + rb")", re.MULTILINE)
+        if self.lines == _MANY_LINES:
+            self.pattern = self._delimiter_lines()
+
+    def _delimiter_lines(self) -> re.Pattern[bytes]:
+        """What is searched for: any dashes at first, exact delimiters once many lines were none."""
+        if self.lines < _MANY_LINES:
+            return _DASHES
+        boundaries = b"|".join(re.escape(boundary) for boundary in self.levels)
+        return re.compile(rb"^--(?:" + boundaries + rb")[ \t\r]*+(?:--[ \t\r]*+)?$", re.MULTILINE)
 
     def leave(self, delimiter: int, level: int, closing: bool) -> None:
         """Ends the part before a delimiter, and every open multipart deeper than `level` (or at it)."""
         end = delimiter
         if self.raw[end - 1 : end] == b"\n":
             end -= 2 if self.raw[end - 2 : end] == b"\r\n" else 1
-        self._end_last(end)
+        unclosed = len(self.open) > level + 1
+        self._end_last(self._before_closing(end) if unclosed else end)
         while len(self.open) > (level if closing else level + 1):
             self._pop(end)
 
@@ -188,6 +199,12 @@ class _Walker:
         else:
             self.levels[closed.boundary] = closed.shadowed
 
+    def _before_closing(self, end: int) -> int:
+        """`end`, or where a closing delimiter begins that follows the last words on their own line."""
+        closing = b"--" + self.open[-1].boundary + b"--"
+        found = self.raw.rfind(closing, max(0, end - _LONGEST_LINE), end)
+        return found if found >= 0 and not self.raw[found + len(closing) : end].strip() else end
+
     def _end_last(self, end: int) -> None:
         if self.ends[-1] < 0 and not (self.open and self.open[-1].index == len(self.parts) - 1):
             self.ends[-1] = max(end, self.parts[-1].start)
@@ -195,6 +212,8 @@ class _Walker:
     def finish(self) -> tuple[Part, ...]:
         """The parts with their ends; what is still open ends with the message."""
         parents = {part.parent for part in self.parts}
+        if self.open:
+            self._end_last(self._before_closing(len(self.raw)))
         return tuple(
             _ended(part, end if end >= 0 else len(self.raw), index in parents)
             for index, (part, end) in enumerate(zip(self.parts, self.ends, strict=True))

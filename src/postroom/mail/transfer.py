@@ -29,6 +29,7 @@ _SAMPLE = 4_096
 _MOST_FOREIGN = 0.1
 _FEW_FOREIGN = 3
 _FEWEST_WORDS = 3
+_SHORT_LINE = 76
 _NO_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _SOFT_BREAK_SPACES = re.compile(rb"=[ \t]+(?=\r?\n|\Z)")
 _SOFT_BREAK_CR = re.compile(rb"=\r(?!\n)")
@@ -65,6 +66,8 @@ def decode_base64(data: bytes) -> bytes:
         return data
     first, padding, rest = data.partition(b"=")
     content = _piece(first.translate(None, _NO_BASE64))
+    if not padding and _is_a_word(data, content):
+        return data
     if not padding or not rest.strip(b"= \t\r\n"):
         return content
     return content + _pieces_after(rest)
@@ -78,10 +81,22 @@ def _is_prose(data: bytes) -> bool:
     return words > lines + _FEWEST_WORDS or foreign > _FEW_FOREIGN + len(sample) * _MOST_FOREIGN
 
 
+def _is_a_word(data: bytes, content: bytes) -> bool:
+    """`Thanks!`: one short line with a space or sign that base64 does not know, and decoded it is no text."""
+    line = data.strip()
+    if len(line) > _SHORT_LINE or not line.isascii() or not line.translate(None, _BASE64_AND_LINE_ENDS):
+        return False
+    try:
+        return not content.decode("utf-8").isprintable()
+    except UnicodeDecodeError:
+        return True
+
+
 def _pieces_after(rest: bytes) -> bytes:
     """What follows padding: pieces that were encoded one by one, not words that follow by chance."""
     pieces = []
-    for piece in _PADDING.split(rest.translate(None, b" \t\r\n")):
+    *padded, last = _PADDING.split(rest.translate(None, b" \t\r\n"))
+    for piece in (*padded, last if len(last) % 4 == 0 else b""):
         if len(piece) % 4 == 1 or piece.translate(None, _BASE64_AND_LINE_ENDS):
             break
         pieces.append(_piece(piece))

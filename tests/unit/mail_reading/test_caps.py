@@ -69,6 +69,11 @@ HTML = HEAD + b"Content-Type: text/html\n\n"
 ENCODED = HEAD + b"Content-Transfer-Encoding: base64\n"
 SLOW = {
     "dashes": MULTIPART + b"--a\n" * 500_000,
+    "boundaries that never come": MULTIPART
+    + (b"Content-Type: multipart/mixed; boundary=a\n\n--b" + b"\n--ab" * 5_000 + b"\n--x\n") * 900,
+    "lines like delimiters": MULTIPART
+    + (b"Content-Type: multipart/mixed; boundary=a\n\n" + (b"--" + b" " * 150 + b"\n") * 130 + b"\n--x\n")
+    * 900,
     "nested twice over the caps": nested(20_000),
     "parts": many_parts(400_000),
     "fields": HEAD + b"a: b\n" * 180_000 + b"\nx",

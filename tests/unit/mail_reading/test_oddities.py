@@ -30,6 +30,7 @@ TEXTS = {
     "| Item | Pieces |\n| ---- | ------ |\n| Cup  | 2      |\n\nThanks\nIda",
     "text-base64-in-name-only": "This was never encoded, whatever the header says about it.\n"
     "It has words and full stops.",
+    "text-base64-in-name-only-short": "Thanks a lot!",
     "text-quoted-printable-broken": "Café =ZZ costs 3 euros, 100%",
     "text-flowed": "This paragraph was wrapped by the program that sent it and is one line.\n\n"
     ">> It was quoted twice.\n> And once.\nFrom here on.\n-- \nIda",
@@ -41,6 +42,8 @@ TEXTS = {
     "parts-never-closed": "See the file.",
     "parts-boundary-not-told": "See the file.",
     "parts-boundary-told-wrong": "See the file.",
+    "parts-inner-boundary-told-wrong": "See the file.",
+    "parts-closed-behind-the-last-word": "See the file.",
     "parts-boundary-is-a-prefix": "Plain",
     "parts-same-boundary-inside": "Plain",
     "parts-none-at-all": "This is a message of many parts.\nOnly text, no part begins.",
@@ -86,6 +89,8 @@ FILES = {
     "parts-never-closed": [("a.pdf", b"Hello")],
     "parts-boundary-not-told": [("a.pdf", b"Hello")],
     "parts-boundary-told-wrong": [("a.pdf", b"Hello")],
+    "parts-inner-boundary-told-wrong": [("a.pdf", b"Hello")],
+    "parts-closed-behind-the-last-word": [("a.csv", b"1;2")],
     "parts-boundary-is-a-prefix": [("a.pdf", b"%PDF")],
     "parts-same-boundary-inside": [("a.pdf", b"%PDF")],
     "parts-signed": [("smime.p7s", b"Hello")],
