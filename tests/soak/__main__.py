@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from pathlib import Path
@@ -89,7 +89,9 @@ async def soak(options: argparse.Namespace, folder: Path) -> bool:
         return held
 
 
-def _service(folder: Path, authority: CertificateAuthority, options: argparse.Namespace):  # type: ignore[no-untyped-def]  # a context manager
+def _service(
+    folder: Path, authority: CertificateAuthority, options: argparse.Namespace
+) -> AbstractContextManager[Served]:
     variables = {
         "POSTROOM_ALLOW_HOSTS": "127.0.0.0/8",
         "POSTROOM_TLS_CA_FILE": str(authority.ca_file),

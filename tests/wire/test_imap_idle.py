@@ -67,10 +67,13 @@ async def test_changes_come_as_a_stream(authority: CertificateAuthority) -> None
             await peer.send(f"* {count} EXISTS")
         await done(peer, tag)
 
+    seen: list[int | None] = []
     async with conversation(authority, script) as (client, _), client.idle() as idle:
         async for changes in idle:
+            seen.append(changes.exists)
             if changes.exists == 7:
                 break
+    assert seen[-1:] == [7]
 
 
 async def test_what_came_before_idle_ends_the_first_wait(authority: CertificateAuthority) -> None:

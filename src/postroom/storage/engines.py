@@ -1,14 +1,17 @@
 """Opens the engines: what each database must be told before it is fit for us."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from postroom.core.errors import Move, PostroomError
 from postroom.core.ports import Steps
 from postroom.storage.database import Database, Each, Lane
 from postroom.storage.dialect import PostgreSQL, SQLite
+from postroom.storage.faults import translated
 from postroom.storage.grouped import Grouped
 from postroom.storage.pool import Pool
 
@@ -84,6 +87,17 @@ def single_engine(url: URL) -> Engine:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(SQLite.begin))
         return engine
     return _postgresql(url, "", poolclass=NullPool)
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    """A connection of such an engine. Raises `DatabaseUrlError`, and the database's faults as our own."""
+    engine = single_engine(parse_url(url))
+    try:
+        with translated(), engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def _sqlite(url: URL, width: int, set_up: Any) -> Engine:

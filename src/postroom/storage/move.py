@@ -7,7 +7,6 @@ came. The source stands still meanwhile: one transaction holds it from the first
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -19,8 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from postroom.core.errors import Conflict
 from postroom.storage.dialect import lock_number
-from postroom.storage.engines import parse_url, single_engine
-from postroom.storage.faults import translated
+from postroom.storage.engines import connected
 from postroom.storage.restoring import MARK as RESTORED
 from postroom.storage.tables import facts, messages, metadata
 from postroom.storage.tables_workers import holdings, workers
@@ -73,7 +71,7 @@ def move_rows(source_url: str, target_url: str, tell: Tell) -> Moved:
     ends it, it can be run again. Afterwards the source knows that it is out of date, as a restored backup
     does.
     """
-    with _connected(source_url) as source, _connected(target_url) as target:
+    with connected(source_url) as source, connected(target_url) as target:
         _alone(target)
         move_id = _move_id(source)
         done = _begin(target, move_id)
@@ -89,16 +87,6 @@ def move_rows(source_url: str, target_url: str, tell: Tell) -> Moved:
             _remember(target, f"{move_id} done")
         _leave(source)
     return Moved(counts)
-
-
-@contextmanager
-def _connected(url: str) -> Iterator[Connection]:
-    engine = single_engine(parse_url(url))
-    try:
-        with translated(), engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
 
 
 # --- whose move it is -----------------------------------------------------------------------------

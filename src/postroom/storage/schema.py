@@ -1,8 +1,6 @@
 """Brings a database to the schema of this program, and tells whether it is there."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +8,7 @@ from sqlalchemy import Connection, func, inspect, select, text
 
 from postroom.core.errors import Move, PostroomError
 from postroom.storage.dialect import lock_number
-from postroom.storage.engines import parse_url, single_engine
-from postroom.storage.faults import translated
+from postroom.storage.engines import connected
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -44,7 +41,7 @@ async def check_schema(url: str) -> None:
 
 
 def _migrate(url: str, revision: str) -> None:
-    with _connected(url) as connection:
+    with connected(url) as connection:
         if connection.dialect.name == "postgresql":
             # SQLite's transaction has excluded others from its beginning.
             connection.execute(select(func.pg_advisory_xact_lock(lock_number("migrate"))))
@@ -63,7 +60,7 @@ def _migrate(url: str, revision: str) -> None:
 
 
 def _check(url: str) -> None:
-    with _connected(url) as connection:
+    with connected(url) as connection:
         current = _current(connection)
     *earlier, newest = _revisions()
     if current == newest:
@@ -71,16 +68,6 @@ def _check(url: str) -> None:
     if current is None or current in earlier:
         raise SchemaError("the database is not up to date: run postroom migrate", code="schema_behind")
     raise SchemaError("the database was made by a newer Postroom: install that version", code="schema_ahead")
-
-
-@contextmanager
-def _connected(url: str) -> Iterator[Connection]:
-    engine = single_engine(parse_url(url))
-    try:
-        with translated(), engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
 
 
 def _current(connection: Connection) -> str | None:
