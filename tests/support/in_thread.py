@@ -28,6 +28,14 @@ def running(manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
     def there(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE)
 
+    async def accept_no_more() -> None:
+        """asyncio leaves a connection open whose server is closed between accept and transport."""
+        for number in [key.fd for key in selector.get_map().values() if key.fd not in own]:
+            if _listens(number):
+                loop.remove_reader(number)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
     async def hang_up() -> None:
         """A server does not know of connections whose handshake goes on: end what is still open."""
         async with asyncio.timeout(HANG_UP):
@@ -41,8 +49,10 @@ def running(manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
         try:
             yield value
         except BaseException:
+            there(accept_no_more())
             there(manager.__aexit__(*sys.exc_info()))
             raise
+        there(accept_no_more())
         there(manager.__aexit__(None, None, None))
     finally:
         with suppress(TimeoutError):
@@ -50,6 +60,11 @@ def running(manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(PATIENCE)
         loop.close()
+
+
+def _listens(number: int) -> bool:
+    with socket.socket(fileno=os.dup(number)) as connection:
+        return bool(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 def _shut(number: int) -> None:
