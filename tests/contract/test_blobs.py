@@ -167,13 +167,23 @@ async def test_a_blob_that_is_put_again_is_young_again(tmp_path: Path) -> None:
 async def test_putting_and_discarding_at_once_never_loses_what_was_put(tmp_path: Path) -> None:
     clock = TestClock()
     store = FileBlobs(tmp_path / "blobs", clock)
-    for number in range(200):
+    for number in range(500):
         data = f"contested {number}".encode()
         digest = await store.put(data)
         await clock.advance(3600)
         before = clock.now()
-        await asyncio.gather(store.discard(digest, before), store.put(data), store.discard(digest, before))
+        discards = [store.discard(digest, before) for _ in range(3)]
+        await asyncio.gather(discards[0], store.put(data), *discards[1:])
         assert await store.get(digest) == data
+    await store.close()
+
+
+async def test_a_blob_that_is_just_looked_at_for_discarding_can_be_read(tmp_path: Path) -> None:
+    store = FileBlobs(tmp_path / "blobs")
+    digest = await store.put(b"moved aside")
+    (path,) = _files(tmp_path)
+    path.rename(tmp_path / "blobs" / "tmp" / f"aside-{digest}.1.1")
+    assert await store.get(digest) == b"moved aside"
     await store.close()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -107,7 +107,7 @@ class FileBlobs:
     def _put(self, data: bytes) -> str:
         digest = sha256(data).hexdigest()
         path = self._path(digest)
-        if not (_holds(path, len(data)) and self._touch(path)):
+        if not (_holds(path, len(data)) and self._touched(path)):
             draft = self._write(digest, data)
             self._steps.reached("blob:written")
             draft.rename(path)
@@ -120,14 +120,19 @@ class FileBlobs:
     def _get(self, digest: str) -> bytes:
         return checked(digest, self._read(digest))
 
-    def _touch(self, path: Path | int) -> bool:
-        """Note that it is put now; whether it is still there. `discard` looks at this last."""
+    def _touched(self, path: Path) -> bool:
+        """Note that it is put now, which `discard` looks at last; whether it is still there.
+
+        Asked afterwards: between finding the file by its name and writing its time, the kernel lets another
+        move it aside, see the old time and remove it.
+        """
+        with suppress(FileNotFoundError):
+            self._date(path)
+        return path.exists()
+
+    def _date(self, file: Path | int) -> None:
         now = self._clock.now().timestamp()
-        try:
-            os.utime(path, (now, now))
-        except FileNotFoundError:
-            return False
-        return True
+        os.utime(file, (now, now))
 
     def _older(self, folder: Path, than: float) -> tuple[str, ...]:
         found = (entry.name for entry in _entries(folder) if _put_at(entry, than) < than)
@@ -167,17 +172,22 @@ class FileBlobs:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            self._touch(handle)
+            self._date(handle)
             os.fsync(handle)
         return path
 
     def _read(self, digest: str) -> bytes:
-        if not is_digest(digest):
-            raise no_such_blob()
-        try:
-            return self._path(digest).read_bytes()
-        except FileNotFoundError as exc:
-            raise no_such_blob() from exc
+        if is_digest(digest):
+            for place in self._places(digest):
+                with suppress(FileNotFoundError):
+                    return place.read_bytes()
+        raise no_such_blob()
+
+    def _places(self, digest: str) -> Iterator[Path]:
+        """Where it lies; else where `_discard` has it at this moment, or has put it back meanwhile."""
+        yield self._path(digest)
+        yield from self._incoming.glob(f"{_ASIDE}{digest}*")
+        yield self._path(digest)
 
     def _lay_out(self) -> None:
         """All folders at once, so that none has to be made and synced beside a blob."""
