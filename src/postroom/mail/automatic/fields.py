@@ -12,6 +12,7 @@ _NOTHING = ("", "no", "false")
 _FORWARDED = ("mirror", "redirect", "forward")
 _AUTORESPONDER = re.compile(r"auto-?(?:respond|repl)|vacation", re.IGNORECASE)
 _SUPPRESSED = frozenset(("all", "autoreply", "oof"))
+_EVERY_KIND = frozenset(("dr", "rn", "nrn", "oof", "autoreply"))
 _PRECEDENCES = ("bulk", "junk", "list", "auto_reply", "auto-reply")
 _REPLY = (
     "x-autoreply",
@@ -97,9 +98,14 @@ def automatic_reply(fields: Fields) -> str:
 
 
 def response_suppressed(fields: Fields) -> str:
-    """X-Auto-Response-Suppress; `None` and the values about receipts (DR, RN, NRN) mean a person."""
+    """X-Auto-Response-Suppress; `None` and the values about receipts (DR, RN, NRN) mean a person.
+
+    So does every kind by its name on a reply: whole companies' Exchange servers put it on what people write.
+    """
+    replies = first(fields, "in-reply-to") or first(fields, "references")
     for value in fields.get("x-auto-response-suppress", ()):
-        if _SUPPRESSED & set(re.split(r"[\s,;]+", value.lower())):
+        kinds = set(re.split(r"[\s,;]+", value.lower()))
+        if _SUPPRESSED & kinds and not (replies and kinds >= _EVERY_KIND):
             return "x_auto_response_suppress"
     return ""
 

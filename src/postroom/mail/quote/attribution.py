@@ -15,11 +15,16 @@ _LONGEST = 500
 _SAID_SOON = 60
 _FEW_WORDS = 8
 
+_SENDER_SAID = re.compile(
+    rf"^(?:(?:[^\s@<>()]+ ){{0,4}}[<(\[](?:mailto:)?\S+@\S+[>)\]]|\S+@\S+) (?:{words.SAID.pattern}) ?[:：]$"
+)
 _ADDRESS_IN_MARKS = re.compile(r"[<(\[„\"“«]\s?(?:mailto:)?[\w.+=-]{1,64}@\w")
 _DATE_FIRST = re.compile(r"^\W{0,6}(?:\S{1,14} )?\d")
 _DATE_SOON = re.compile(r"^\W{0,6}(?:\S{1,14} ){0,2}\d")
 _CUT_OFF = re.compile(r"^[<(\[]|^\W{0,3}\d{4}[, ]|^\d{1,2}[:.]\d{2}(?:[:.]\d{2})?[, ]")
 _ENDS = re.compile(r"[:：]\W{0,6}$|-{2,}$")
+_ENDS_IN_VERB = re.compile(rf"(?:{words.SAID.pattern})$")
+_QUOTED_AT_ONCE = re.compile(r"[:：] ?>.*$")
 _ENDS_ABOVE_QUOTE = re.compile(r"@[\w.-]{1,100}>?[>)\]]$|\d[)\]]$")
 
 
@@ -37,20 +42,24 @@ def attribution(lines: Lines, index: int, floor: int) -> Opening | None:
     The fewest lines that make an attribution are it, unless one above begins a more complete one.
     """
     followed = lines.is_quote_next(index + 1)
-    if not _ends(lines.tidy(index), followed):
+    last = _QUOTED_AT_ONCE.sub(":", lines.tidy(index))
+    if not _ends(last, followed) or _goes_on(lines, index):
         return None
+    if _stands_alone(lines, index) and _SENDER_SAID.match(last):
+        return Opening(index, index + 1)
     text, fewest, named = "", None, False
     for start in range(index, max(floor, index - _WRAPPED_LINES + 1) - 1, -1):
         if lines.is_blank(start) or lines.marks[start] == QUOTED:
             break
-        line = lines.tidy(start)
+        line = last if start == index else lines.tidy(start)
         text = f"{line} {text}".strip()
         if len(text) > _LONGEST:
             break
-        if not _is_attribution(text, followed):
+        if not _is_attribution(text, followed) or (_ENDS_IN_VERB.search(text) and not _is_full(text)):
             continue
         complete, tells_who = _is_complete(text), _is_named(text)
-        if fewest is None or (tells_who and not named) or (complete and _is_beginning(line)):
+        better = (tells_who and not named) or (complete and _is_beginning(line))
+        if fewest is None or better or _is_rest(lines.tidy(fewest)):
             fewest, named = start, tells_who
             if named and complete:
                 return Opening(_author_above(lines, start, floor, text), index + 1)
@@ -63,8 +72,32 @@ def _is_named(text: str) -> bool:
 
 
 def _ends(text: str, followed: bool) -> bool:
-    """Whether an attribution may end so: in a colon, or above marked lines in an address or a date."""
-    return bool(_ENDS.search(text) or (followed and _ENDS_ABOVE_QUOTE.search(text)))
+    """Whether an attribution may end so: in colon or verb, or above marked lines in an address or date."""
+    if followed and _ENDS_ABOVE_QUOTE.search(text):
+        return True
+    return bool(_ENDS.search(text) or _ENDS_IN_VERB.search(text))
+
+
+def _goes_on(lines: Lines, index: int) -> bool:
+    """Whether the colon or the dashes were wrapped off: the line below holds nothing else."""
+    below = lines.tidy(index + 1) if index + 1 < len(lines) else ""
+    return bool(below) and not below.strip(":：-")
+
+
+def _stands_alone(lines: Lines, index: int) -> bool:
+    """Whether blank lines stand above and below."""
+    return index > 0 and lines.is_blank(index - 1) and index + 1 < len(lines) and lines.is_blank(index + 1)
+
+
+def _is_rest(line: str) -> bool:
+    """Whether a line can only be the rest of one above: it is an address, or the verb alone."""
+    return bool(_CUT_OFF.match(line) or words.SAID.fullmatch(line.rstrip(":： ")))
+
+
+def _is_full(text: str) -> bool:
+    """Whether all is there that an attribution can tell: what makes up for a colon that is missing."""
+    dated = DATE.search(text) and TIME.search(text)
+    return bool(dated and _ADDRESS_IN_MARKS.search(text) and _begins(text))
 
 
 def _author_above(lines: Lines, start: int, floor: int, text: str) -> int:
@@ -81,7 +114,7 @@ def _is_attribution(text: str, followed: bool) -> bool:
     """Whether `text` says who wrote and when; less is enough where marked lines follow."""
     dated, timed = DATE.search(text), TIME.search(text)
     addressed = "@" in text and ADDRESS.search(text)
-    if not followed and (not dated or not (timed or addressed)):
+    if not followed and not (_is_dated(text) and (timed or addressed)):
         return False
     said = words.SAID.search(text)
     if said is None:
@@ -95,6 +128,13 @@ def _is_attribution(text: str, followed: bool) -> bool:
     if not dated and not timed:
         return len(text.split()) <= _FEW_WORDS
     return followed or _begins(text) or said.start() < _SAID_SOON
+
+
+def _is_dated(text: str) -> bool:
+    """Whether there is a date, or a time beside an address, where a year was thought needless."""
+    if DATE.search(text):
+        return True
+    return bool(TIME.search(text) and _ADDRESS_IN_MARKS.search(text) and words.BEGINNING.match(text))
 
 
 def _is_complete(text: str) -> bool:

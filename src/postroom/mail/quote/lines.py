@@ -121,12 +121,16 @@ def _unmark_others(text: str, texts: Sequence[str], marks: bytearray) -> None:
 
 
 def _mark_wrapped_rests(texts: Sequence[str], marks: bytearray) -> None:
-    """Quote the few words that a program wrapped off a quoted line without marking them again."""
+    """Quote what a program wrapped off a quoted line without marking it again: a few words, or, where that
+    happens more than once, as much as there is."""
     between = bytes((QUOTED, OWN, QUOTED))
+    rests: list[int] = []
     found = marks.find(between)
     while found >= 0:
         above, line = texts[found].rstrip(), texts[found + 1].strip()
-        wrapped = len(above) >= _WRAP_WIDTH and above[-1:].isalnum()
-        if wrapped and line[:1].islower() and len(line) < len(above) // 2:
-            marks[found + 1] = QUOTED
+        if len(above) >= _WRAP_WIDTH and above[-1:].isalnum() and line[:1].islower():
+            rests.append(found + 1)
         found = marks.find(between, found + 1)
+    for rest in rests:
+        if len(rests) > 1 or len(texts[rest].strip()) < len(texts[rest - 1].rstrip()) // 2:
+            marks[rest] = QUOTED

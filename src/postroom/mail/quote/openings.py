@@ -14,10 +14,12 @@ from postroom.mail.quote.lines import OWN, QUOTED, Lines
 _HEADER_LINES = 16
 _LONGEST_SEPARATOR = 120
 _TRACE_LINES = 6
+_STAMP_WORDS = 6
 
 _GROUPWISE = re.compile(r"^>>> .{1,200}>>>$")
 _DASHES_BEFORE = re.compile(r"^[-_=*~#>|\s]{2,}")
 _DASHES_AFTER = re.compile(r"[-_=~]{2,}$")
+_LABEL_AFTER_DASHES = re.compile(r"^[-_=]{2,} ?([^\d:：]{1,24})[:：]")
 _DASHED_NAME = re.compile(r"^-{2,} ?\w.*\w[>)\"']? ?-{2,}$")
 _RULE = re.compile(r"^[-_=*~ ]{3,}$")
 _MAY_OPEN = frozenset(":：-—‐_=*#<>＞─━")
@@ -41,11 +43,12 @@ def may_open(text: str) -> bool:
 
 
 def _with_rule_above(lines: Lines, opening: Opening, floor: int) -> Opening:
-    """The opening together with a rule (`____`) directly above it."""
+    """The opening together with a rule (`____`, or words between dashes) directly above it."""
     for above in range(opening.start - 1, max(floor, opening.start - 3) - 1, -1):
         if lines.is_blank(above):
             continue
-        if _RULE.match(lines.tidy(above)):
+        text = lines.tidy(above)
+        if _RULE.match(text) or (above == opening.start - 1 and _DASHED_NAME.match(text)):
             return Opening(above, opening.end)
         break
     return opening
@@ -88,12 +91,20 @@ def _separator(lines: Lines, index: int, _floor: int) -> Opening | None:
     if found is None:
         return None
     rest = found["rest"].strip()
-    between_dashes = _DASHES_BEFORE.match(text) and (not rest or _DASHES_AFTER.search(text))
+    between_dashes = _DASHES_BEFORE.match(text) and (
+        not rest or _DASHES_AFTER.search(text) or _goes_on_with_headers(rest)
+    )
     below = lines.next_filled(index + 1)
     headers = None if below is None else _header_block(lines, below, below)
     if between_dashes or (headers and not rest.strip(":：")):
         return Opening(index, headers.end if headers else index + 1)
     return None
+
+
+def _goes_on_with_headers(rest: str) -> bool:
+    """`--------From: Name …`: where all line ends were lost."""
+    label = _LABEL_AFTER_DASHES.match(rest)
+    return label is not None and label[1].strip() in words.LABELS
 
 
 def _groupwise(lines: Lines, index: int, _floor: int) -> Opening | None:
@@ -104,7 +115,7 @@ def _groupwise(lines: Lines, index: int, _floor: int) -> Opening | None:
     return None
 
 
-def _header_block(lines: Lines, index: int, _floor: int) -> Opening | None:
+def _header_block(lines: Lines, index: int, floor: int) -> Opening | None:
     """`From: … Sent: … To: … Subject: …` in any order and language, folded lines allowed."""
     if index >= len(lines) or not _role(lines.tidy(index)):
         return None
@@ -121,7 +132,19 @@ def _header_block(lines: Lines, index: int, _floor: int) -> Opening | None:
             roles.add(role)
             end = found + 1
         values.append(text)
-    return Opening(index, end) if _is_mail_header(roles, " ".join(values)) else None
+    if not _is_mail_header(roles, " ".join(values)):
+        return None
+    return Opening(_stamp_above(lines, index, floor), end)
+
+
+def _stamp_above(lines: Lines, index: int, floor: int) -> int:
+    """The line above that tells the date in words of its own (`Message du 12/12/16 13:20`), or `index`."""
+    above = index - 1
+    if above < floor or lines.marks[above] == QUOTED:
+        return index
+    text = lines.tidy(above)
+    short = len(text.split()) <= _STAMP_WORDS and not text.endswith((".", "!", "?"))
+    return above if short and DATE.search(text) and TIME.search(text) else index
 
 
 def _role(text: str) -> str | None:

@@ -58,13 +58,15 @@ _BRANDS = words(
     tutanota | tuta | zoho | mailbird | mailspring | em client | missive | polymail | mailmate
     k-9 | k9 | fairemail | canary | edison | newton | mymail | roundcube | horde | zimbra
     telekom | freenet | orange | laposte | libero | wp.pl | o2 | onet | seznam | ukr.net | rambler
-    naver | daum | qq邮箱 | 网易 | foxmail
+    naver | daum | typeapp | qq邮箱 | 网易 | foxmail
     """
 )
 # Whole lines.
 _WHOLE = words(
     """
     via mobile | from mobile | sent from mobile | sent while mobile | sent on the go
+    gesendet mit der mobilen mail app | sent using the mobile mail app
+    sent with the mobile mail app
     sent on the move | sent from a mobile device | sent from mobile device | sent from a phone
     mobil gesendet | von unterwegs gesendet | unterwegs gesendet | outlook für ios beziehen
     outlook für android beziehen | outlook für ios herunterladen
@@ -100,7 +102,9 @@ CLOSING = any_of(
         best wishes | all the best | sincerely | yours sincerely | sincerely yours
         yours faithfully | yours truly | respectfully | cordially | take care | br | rgds | kr
         with best regards | with kind regards | mit freundlichen grüßen | mit freundlichen grüssen
-        mit freundlichem gruß | freundliche grüße | viele grüße | liebe grüße | beste grüße
+        mit freundlichen grussen
+        mit freundlichem gruß | freundliche grüße | freundliche grüsse
+        viele grüße | liebe grüße | beste grüße
         schöne grüße | herzliche grüße | grüße | gruß | mfg | lg | vg | danke | vielen dank
         cordialement | bien cordialement | bien à vous | salutations | meilleures salutations
         sincères salutations | merci | saludos | un saludo | saludos cordiales | atentamente
@@ -111,7 +115,8 @@ CLOSING = any_of(
         mvg | bedankt | pozdrawiam | z poważaniem | serdecznie pozdrawiam | dziękuję
         pozdrowienia | med vänliga hälsningar | vänliga hälsningar | hälsningar | mvh | tack
         med venlig hilsen | venlig hilsen | mange hilsner | hilsen | tak | med vennlig hilsen
-        vennlig hilsen | takk | ystävällisin terveisin | terveisin | kiitos | yt | s pozdravem
+        vennlig hilsen | takk | ystävällisin terveisin | parhain terveisin
+        terveisin | kiitos | yt | s pozdravem
         s přáním hezkého dne | děkuji | díky | zdravím | с уважением | с наилучшими пожеланиями
         спасибо | с почтением | з повагою | дякую | з найкращими побажаннями | saygılarımla
         saygılar | sevgiler | teşekkürler | iyi çalışmalar | よろしくお願いします

@@ -145,8 +145,9 @@ _ORIGINAL = words(
     message d’origine | message initial | mail original | courriel original | mensaje original
     mensagem original | missatge original | messaggio originale | messaggio original
     oorspronkelijk bericht | origineel bericht | oorspronkelijke bericht | oryginalna wiadomość
-    wiadomość oryginalna | wiadomość pierwotna | ursprungligt meddelande | originalmeddelande
-    originalt meddelande | oprindelig meddelelse | original meddelelse | opprinnelig melding
+    wiadomość oryginalna | wiadomość pierwotna | ursprungligt meddelande | ursprungliga mejlet
+    ursprungligt mejl | originalmeddelande | originalt meddelande | oprindelig meddelelse | oprindelig besked
+    original meddelelse | opprinnelig melding
     original melding | alkuperäinen viesti | původní zpráva | původní e-mail | pôvodná správa
     исходное сообщение | оригинальное сообщение | исходное письмо | первоначальное сообщение
     вихідне повідомлення | оригінальне повідомлення | початкове повідомлення | orijinal mesaj
@@ -194,7 +195,7 @@ _FORWARDED = words(
     """
 )
 SEPARATOR = re.compile(
-    r"^[-_=*~#>|\s]*(?:" + any_of(_ORIGINAL + _FORWARDED).pattern + r")(?P<rest>[^\n]{0,100})$"
+    r"^[-_=*~#>|\s]*(?:" + any_of(_ORIGINAL + _FORWARDED).pattern + r")(?P<rest>[^\n]{0,500})$"
 )
 # Apple Mail opens forwarded mail by such a line that ends in a colon and has no dashes.
 FORWARD_STARTS = any_of(_FORWARDED, "^", r" ?[:：]$")
