@@ -66,7 +66,7 @@ def check_address(text: str, field: str) -> Address:
     fault = _fault_of(entry.address)
     if fault:
         raise AddressError(f"{field} {fault}")
-    if entry.odd or _names_another(entry) or text.rstrip().endswith((",", ";")):
+    if entry.odd or _names_another(entry) or text.rstrip(" >").endswith((",", ";", ".")):
         raise AddressError(f"{field} is ambiguous: write it as Name <name@example.com>")
     if len(entry.name) > _LONGEST_NAME:
         raise AddressError(f"{field} has a name of more than {_LONGEST_NAME} characters")

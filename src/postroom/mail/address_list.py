@@ -26,6 +26,7 @@ _SIMPLE = re.compile(
 )
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _PARENTHESES = re.compile(r"\\.|[()]", re.DOTALL)
+_QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.)*"@\S+')
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -76,7 +77,11 @@ def split(value: str, most: int | None = None) -> tuple[Entry, ...]:
     """The mailboxes of one header value, in order, and no more than `most`; groups are opened."""
     if simple := _SIMPLE.fullmatch(value):
         quoted, bare, bracketed, alone = simple.groups(default="")
-        return (Entry(charset.decode_header(quoted or bare), bracketed or alone, bare, odd=False),)
+        return (
+            Entry(
+                charset.decode_header(quoted or bare), (bracketed or alone).removesuffix("."), bare, odd=False
+            ),
+        )
     entries: list[Entry] = []
     draft = _Draft()
     in_group = False
@@ -163,12 +168,17 @@ def _has_address(draft: _Draft) -> bool:
 
 
 def _finish(draft: _Draft, in_group: bool) -> list[Entry]:
-    found = [_with_angle(draft)] if _trimmed(draft.inside or []) else _without_angle(draft)
+    found = [_with_angle(draft), *_behind(draft)] if _trimmed(draft.inside or []) else _without_angle(draft)
     return [
-        Entry(entry.name, entry.address, entry.bare_name, entry.odd or in_group)
+        Entry(entry.name, entry.address.removesuffix("."), entry.bare_name, entry.odd or in_group)
         for entry in found
         if entry.name or entry.address
     ]
+
+
+def _behind(draft: _Draft) -> list[Entry]:
+    """Addresses that follow one in brackets without a comma."""
+    return [Entry("", token.text, "", odd=True) for token in draft.after if "@" in token.text.strip("@")]
 
 
 def _with_angle(draft: _Draft) -> Entry:
@@ -180,6 +190,9 @@ def _with_angle(draft: _Draft) -> Entry:
         return Entry(address.partition(":")[0], "", "", odd=True)
     if address.startswith("@") and ":" in address:
         address = address.rpartition(":")[2]
+    address = address.removeprefix("mailto:")
+    if " " in address and '"' not in address:
+        address = ""
     name = _phrase(draft.before) or _phrase(draft.after) or _comments(draft.before + draft.after)
     bare = " ".join(token.text for token in draft.before if token.kind in {"atom", "other"})
     return Entry(name, address, bare, odd)
@@ -192,7 +205,7 @@ def _without_angle(draft: _Draft) -> list[Entry]:
     odd = draft.odd or draft.inside is not None or _is_broken(_trimmed(draft.before))
     if "@" not in whole or whole.endswith('"'):
         return [Entry(_phrase(draft.before), "", "", True)]
-    if " " not in whole or whole.startswith('"'):
+    if " " not in whole or _QUOTED_LOCAL.fullmatch(whole):
         return [Entry(_comments(draft.before), whole, "", odd)]
     words = whole.split(" ")
     addresses = [word for word in words if "@" in word]
@@ -200,7 +213,14 @@ def _without_angle(draft: _Draft) -> list[Entry]:
         return [Entry("", word, "", True) for word in words]
     address = addresses[-1]
     words.remove(address)
-    return [Entry(charset.decode_header(" ".join(words)).strip('"'), address.strip("'\""), "", True)]
+    return [
+        Entry(charset.decode_header(" ".join(words)).strip('"'), _unbracketed(address.strip("'\"")), "", True)
+    ]
+
+
+def _unbracketed(address: str) -> str:
+    """`[a@b.c]` as people write it who think that brackets of any kind will do."""
+    return address[1:-1] if address.startswith("[") and address.endswith("]") else address
 
 
 def _is_broken(tokens: list[_Token]) -> bool:

@@ -19,6 +19,7 @@ _ISO = re.compile(r"(?<!\d)(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)")
 _YEAR = re.compile(r"(?<![\d:+-])(\d{4})(?!\d)")
 _TIME = re.compile(r"(?<!\d)(\d{1,2})[:.](\d{1,2})(?:[:.](\d{1,2})(?:[.,]\d{1,9})?)?\s{0,3}(am|pm)?(?![\d:])")
 _OFFSET = re.compile(r"([+-])\s?(\d{2}):?(\d{2})(?!\d)")
+_BARE_OFFSET = re.compile(r"\s*(0\d|1[0-4])([0-5]\d)\s*$")
 _ZONE_NAME = re.compile(r"\b([a-z]{1,4})\b")
 _LONGEST = 200
 _LEAP_SECOND = 60
@@ -41,11 +42,11 @@ def parse(value: str) -> datetime | None:
 
 
 def _day(text: str) -> tuple[int, int, int] | None:
-    if match := _DAY_FIRST.search(text):
-        month = _MONTHS.get(match[2])
-        return (_year(match[3]), month, int(match[1])) if month else None
-    if match := _ISO.search(text):
-        return int(match[1]), int(match[2]), int(match[3])
+    for match in _DAY_FIRST.finditer(text):
+        if month := _MONTHS.get(match[2]):  # else the seconds, the zone and the year of `date`
+            return _year(match[3]), month, int(match[1])
+    if iso := _ISO.search(text):
+        return int(iso[1]), int(iso[2]), int(iso[3])
     for match in _MONTH_FIRST.finditer(text):
         year = _YEAR.search(text, match.end())
         if match[1] in _MONTHS and year:
@@ -67,6 +68,8 @@ def _clock(time: re.Match[str] | None) -> tuple[int, int, int]:
     hour = int(time[1])
     if time[4]:
         hour = hour % 12 + (12 if time[4] == "pm" else 0)
+    if (hour, int(time[2])) == (24, 0):
+        return 23, 59, 59
     second = int(time[3] or 0)
     return hour, int(time[2]), 59 if second == _LEAP_SECOND else second
 
@@ -76,6 +79,8 @@ def _zone(text: str) -> timezone:
     if match := _OFFSET.search(text):
         minutes = min(int(match[2]) * 60 + int(match[3]), _MOST_MINUTES)
         return _shifted(-minutes if match[1] == "-" else minutes)
+    if match := _BARE_OFFSET.match(text):
+        return _shifted(int(match[1]) * 60 + int(match[2]))
     for match in _ZONE_NAME.finditer(text):
         if match[1] in _ZONES:
             return _shifted(int(_ZONES[match[1]] * 60))

@@ -17,6 +17,7 @@ _CERTAINLY_A_FIELD = re.compile(
 _FOLD = re.compile(rb"(?<!\r)\r*+\n(?=[ \t])")
 _LINE_END = re.compile(rb"[\r\n]+")
 _OTHER_LINE_END = re.compile("[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_REST_OF_ADDRESS = re.compile(rb"[^\s<>]{0,255}>[\s,;]*$")
 _EMPTY_LINES = (b"\n", b"\r\n")
 _LOOK_AHEAD_LINES = 5
 
@@ -63,7 +64,9 @@ def read_block(raw: bytes, start: int, most: int) -> Block:
             spans.append((match[1], position + match.end(), after))
         elif not spans and (match := _FIELD.match(raw, position + _indent(line), after)):
             spans.append((match[1], match.end(), after))
-        elif not line.startswith(b"--") and _fields_follow(raw, after, end):
+        elif not line.startswith(b"--") and (
+            _fields_follow(raw, after, end) or (spans and _closes(raw[spans[-1][1] : spans[-1][2]], line))
+        ):
             damaged = True
             if spans:
                 spans[-1] = (spans[-1][0], spans[-1][1], after)
@@ -86,6 +89,18 @@ def _text_follows(raw: bytes, position: int, end: int) -> bool:
     """Whether the line at `position` is neither empty, nor a field, nor the rest of one."""
     line = raw[position : min(end, position + 300)].split(b"\n", 1)[0]
     return bool(line.strip()) and line[:1] not in (b" ", b"\t") and not _FIELD.match(line)
+
+
+def _closes(value: bytes, line: bytes) -> bool:
+    """Whether a value ends within an address in brackets, and the line is the rest of it."""
+    inside = value.rpartition(b"<")[2]
+    rest = line.strip()
+    return (
+        b"<" in value
+        and b">" not in inside
+        and b"@" in inside + rest
+        and _REST_OF_ADDRESS.match(rest) is not None
+    )
 
 
 def _fields_follow(raw: bytes, position: int, end: int) -> bool:

@@ -26,6 +26,7 @@ _EMPTY_LINES = re.compile(rb"[\r\n]++")
 _MBOX_LINE = re.compile(rb">?From [^\n]*\n")
 _ONCE = frozenset(
     {"from", "sender", "subject", "date", "message-id", "in-reply-to", "references", "content-type"}
+    | {"content-transfer-encoding"}
 )
 _ADDRESS_FIELDS = ("from", "reply-to", "to", "cc", "bcc")
 _LONGEST_ADDRESSES = 250_000
@@ -119,7 +120,7 @@ def _envelope(block: Block, hint: str, most_recipients: int | None) -> Mail:
         headers=fields,
         message_id=message_ids.message_id(block.first(b"message-id")),
         in_reply_to=message_ids.in_reply_to(block.first(b"in-reply-to")),
-        references=message_ids.references(block.first(b"references")),
+        references=message_ids.references(_references(block)),
         subject=charset.decode_header(values.get("subject", [""])[0]),
         author=_author(block, from_values),
         from_=next(iter(lists["from"]), None),
@@ -138,6 +139,11 @@ def _author(block: Block, from_values: Sequence[str]) -> Address | None:
     if b"\0" in block.first(b"from") or sum(map(len, from_values)) > _LONGEST_ADDRESSES:
         return None
     return address.parse_author(from_values)
+
+
+def _references(block: Block) -> bytes:
+    """All fields of that name as one: programs that may not write long lines begin another."""
+    return b" ".join(value for name, value in block.fields if name.lower() == b"references")
 
 
 def _by_name(fields: Headers) -> dict[str, list[str]]:

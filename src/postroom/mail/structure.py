@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from postroom.mail import charset, headers, parameters
+from postroom.mail import charset, headers, parameters, transfer
 from postroom.mail.headers import Block
 from postroom.mail.parameters import Parameterised
 
@@ -211,13 +211,22 @@ class _Walker:
 
     def finish(self) -> tuple[Part, ...]:
         """The parts with their ends; what is still open ends with the message."""
-        parents = {part.parent for part in self.parts}
         if self.open:
             self._end_last(self._before_closing(len(self.raw)))
+        self._forget_empty()
+        parents = {part.parent for part in self.parts}
         return tuple(
             _ended(part, end if end >= 0 else len(self.raw), index in parents)
             for index, (part, end) in enumerate(zip(self.parts, self.ends, strict=True))
         )
+
+    def _forget_empty(self) -> None:
+        """A delimiter at the very end that does not say that it is the last begins no part."""
+        *others, last = self.parts
+        empty = not last.block.fields and not self.raw[last.start :].strip()
+        if empty and any(part.parent == last.parent for part in others):
+            self.parts.pop()
+            self.ends.pop()
 
 
 def _ended(part: Part, end: int, has_children: bool) -> Part:
@@ -238,12 +247,15 @@ def _ended(part: Part, end: int, has_children: bool) -> Part:
 
 def _read_part(block: Block, parent: int, depth: int, default_type: str, hint: str) -> Part:
     content = parameters.parse(value(block, b"content-type", hint))
+    disposition = parameters.parse(value(block, b"content-disposition", hint))
+    if content.value and disposition.value == "attachment":
+        default_type = "application/octet-stream"  # of a type that cannot be read
     return Part(
         block,
         _content_type(content.value, default_type),
         content,
-        parameters.parse(value(block, b"content-disposition", hint)),
-        value(block, b"content-transfer-encoding"),
+        disposition,
+        _encoding(block),
         parent,
         depth,
         block.body,
@@ -256,6 +268,17 @@ def _content_type(written: str, default: str) -> str:
     if _TYPE.fullmatch(written):
         return written
     return {"html": "text/html", "multipart": "multipart/mixed"}.get(written.strip("/"), default)
+
+
+def _encoding(block: Block) -> str:
+    """The Content-Transfer-Encoding; of several that contradict one another the first that encodes."""
+    written = value(block, b"content-transfer-encoding")
+    if not written or transfer.name_of(written):
+        return written
+    told = (
+        text.decode("latin-1") for name, text in block.fields if name.lower() == b"content-transfer-encoding"
+    )
+    return next(filter(transfer.name_of, told), written)
 
 
 def value(block: Block, name: bytes, hint: str = "") -> str:

@@ -44,6 +44,8 @@ TEXTS = {
     "parts-boundary-told-wrong": "See the file.",
     "parts-inner-boundary-told-wrong": "See the file.",
     "parts-closed-behind-the-last-word": "See the file.",
+    "parts-last-delimiter-closes-nothing": "See the file.",
+    "header-address-wrapped-before-the-text": "See below.",
     "parts-boundary-is-a-prefix": "Plain",
     "parts-same-boundary-inside": "Plain",
     "parts-none-at-all": "This is a message of many parts.\nOnly text, no part begins.",
@@ -91,6 +93,7 @@ FILES = {
     "parts-boundary-told-wrong": [("a.pdf", b"Hello")],
     "parts-inner-boundary-told-wrong": [("a.pdf", b"Hello")],
     "parts-closed-behind-the-last-word": [("a.csv", b"1;2")],
+    "parts-last-delimiter-closes-nothing": [("a.pdf", b"Hello")],
     "parts-boundary-is-a-prefix": [("a.pdf", b"%PDF")],
     "parts-same-boundary-inside": [("a.pdf", b"%PDF")],
     "parts-signed": [("smime.p7s", b"Hello")],
@@ -193,6 +196,17 @@ def test_b4_long_ids_survive_byte_for_byte() -> None:
     assert len(mail.in_reply_to) == 1
     assert mail.references[:2] == ("first@example.org", "second@example.org")
     assert mail.references[2] == mail.in_reply_to[0]
+
+
+def test_file_whose_type_cannot_be_read_is_no_text() -> None:
+    (file,) = read("parts-last-delimiter-closes-nothing").attachments
+    assert file.content_type == "application/octet-stream"
+
+
+def test_b4_several_references_fields_and_a_wrapped_recipient_are_all_read() -> None:
+    mail = read("header-address-wrapped-before-the-text")
+    assert mail.references == ("first@example.org", "second@example.org")
+    assert [box.address for box in mail.cc] == ["bo@example.org"]
 
 
 def test_b4_ids_in_free_text_and_without_brackets_are_found() -> None:

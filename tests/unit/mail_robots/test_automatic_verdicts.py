@@ -107,6 +107,15 @@ def test_words_alone_are_no_sign(subject: str, text: str) -> None:
     assert classify(mail(subject=subject, text=text)) is None
 
 
+def test_a_reply_of_a_company_whose_server_suppresses_every_kind_of_answer_is_a_persons() -> None:
+    every = ("X-Auto-Response-Suppress", "DR, RN, NRN, OOF, AutoReply")
+    assert classify(mail(every, ("In-Reply-To", "<one@example.org>"))) is None
+    assert classify(mail(every)) is not None
+    assert (
+        classify(mail(("X-Auto-Response-Suppress", "All"), ("In-Reply-To", "<one@example.org>"))) is not None
+    )
+
+
 def test_the_envelope_of_the_caller_counts_more_than_the_header() -> None:
     written = mail(("Return-Path", "<ada@example.org>"))
     assert classify(written) is None

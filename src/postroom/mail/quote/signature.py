@@ -20,6 +20,9 @@ _CONTACT = re.compile(
 )
 _LINK = re.compile(r" ?[<(\[]?https?://\S{1,300}")
 _SENTENCE = re.compile(r"\w{3,}[.?!]\s|\?$")
+_ABBREVIATION = re.compile(
+    r"\b(?:tele?f?(?:on)?|phone|fax|mob(?:il)?|str|ave|blvd|corp|inc|ltd|gmbh|bros|dipl|ing|prof|reg|dept|abt|ext)\."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def _delimited(lines: Lines, start: int, end: int) -> int:
         strict = text == "--" and lines.texts[index].endswith("-- ")
         if strict or (short and (text == "--" or index in lines.signs)):
             found = index
-        short = short and len(text) <= _SHORT and not _SENTENCE.search(text)
+        short = short and len(text) <= _SHORT and not _is_sentence(text)
     return found
 
 
@@ -116,7 +119,7 @@ def _likely(lines: Lines, start: int, end: int) -> int:
         text = lines.tidy(index)
         if _LONG_RULE.match(text):
             return index if _has_contact(lines, index, end) else end
-        if len(text) > _SHORT or _SENTENCE.search(text):
+        if len(text) > _SHORT or _is_sentence(text):
             break
         short.append(index)
         if 1 < len(short) <= _SIGNATURE_LINES and words.CLOSING.match(text):
@@ -146,4 +149,9 @@ def _named(lines: Lines, start: int, mobile: int, end: int) -> int:
     if mobile == end or above <= start or lines.is_blank(above) or not lines.is_blank(above - 1):
         return end
     is_name = len(lines.tidy(above).split()) <= _NAME_WORDS
-    return above if is_name and not _SENTENCE.search(lines.tidy(above) + " ") else end
+    return above if is_name and not _is_sentence(lines.tidy(above) + " ") else end
+
+
+def _is_sentence(text: str) -> bool:
+    """Whether a sentence ends in a line; the full stop of `Tel.` and the like ends none."""
+    return bool(_SENTENCE.search(_ABBREVIATION.sub("", text)))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from postroom.mail.quote import words
 from postroom.mail.quote.attribution import Opening
 from postroom.mail.quote.lines import INDENTED, OWN, QUOTED, Lines
 from postroom.mail.quote.openings import may_open, opening_at
@@ -123,4 +124,12 @@ def _stays(lines: Lines, spans: Sequence[Span], place: int, answers: int) -> boo
     span = spans[place]
     if answers > 1:
         return True
-    return place > 0 and not span.introduced and lines.says_something(span.start, span.end)
+    if span.introduced or _is_forward(lines, span):
+        return False
+    return place > 0 and lines.says_something(span.start, span.end)
+
+
+def _is_forward(lines: Lines, span: Span) -> bool:
+    """Whether marked lines begin with what introduces forwarded mail, marked with it."""
+    first = lines.next_filled(span.body)
+    return first is not None and bool(words.FORWARD_STARTS.match(lines.tidy(first).lstrip("> ")))
