@@ -9,6 +9,9 @@ from postroom.mail.html import has_hidden_text, to_text
     ("html", "text"),
     [
         ("<p>One</p><p>Two<br>Three</p>", "One\n\nTwo\nThree"),
+        ("<pre>All of it.\n\n    Indented\nTim</pre>", "All of it.\n\n    Indented\nTim"),
+        ('<p>One</p><pre class="moz-signature" cols="72">-- \nTim &lt;b></pre>', "One\n\n--\nTim <b>"),
+        ('<p>One</p><pre wrap="">Two\nThree</pre>', "One\n\nTwo\nThree"),
         ("<div>One</div><div>Two</div><div><br></div><div>Three</div>", "One\nTwo\n\nThree"),
         (
             "<p class=MsoNormal>One<o:p></o:p></p><p class=MsoNormal>Two</p>"  # noqa: ISC004 - one page

@@ -34,6 +34,10 @@ WORST = {
     "header lines": "Received: x\n" * (SIZE // 12),
     "ids": "Message-ID: " * (SIZE // 12),
     "quotes and brackets": '"(' * (SIZE // 2),
+    "encoded groups": "Content-Transfer-Encoding: base64\n" * (SIZE // 34),
+    "messages": "your message\n" * (SIZE // 13),
+    "messages on one line": "your message " * (SIZE // 13),
+    "wrapped": "one\nbob@example.com two\n" * (SIZE // 24),
     "prefixes": "Re: " * (SIZE // 4),
 }
 

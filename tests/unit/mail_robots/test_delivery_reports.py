@@ -1,5 +1,7 @@
 """D8, D9: what a delivery report says of whom, also when it follows no standard."""
 
+from base64 import b64encode
+
 import pytest
 
 from postroom.mail.report import Report, parse_report
@@ -156,3 +158,34 @@ def test_what_a_report_says_can_be_stored() -> None:
     assert said(report) == [("bob@example.com", "failed", "5.1.1", False)]
     assert report.recipients[0].diagnostic == "550 no such user"
     assert report.returned_message_id == "ours.1@example.net"
+
+
+RECEIVED = "Received: from us.example by corp.example for <bob@example.com>; Mon, 25 Dec 2000 08:40:09\n"
+
+
+def test_whom_the_returned_mail_went_to_counts_when_nothing_else_tells() -> None:
+    report = parse_report(
+        mail(
+            sender="MAILER-DAEMON@corp.example",
+            subject="Mail could not be delivered",
+            text="The following mail could not be delivered.\nReason: Exceeded Maximum Delivery Attempts.\n",
+            attachments=(part("message/rfc822", f"{RECEIVED}Message-ID: <77@us.example>\n\nHello\n"),),
+        )
+    )
+    assert report is not None
+    assert said(report) == [("bob@example.com", "failed", "5.0.0", False)]
+    assert report.returned_message_id == "77@us.example"
+
+
+def test_a_group_that_a_gateway_encoded_is_read() -> None:
+    group = b64encode(b"Final-Recipient: rfc822; bob@example.com\nAction: failed\nStatus: 5.1.1\n").decode()
+    status = f"Reporting-MTA: dns; mx.example\nContent-Transfer-Encoding: base64\n\n{group}\n"
+    report = parse_report(
+        mail(
+            ("Content-Type", "multipart/report"),
+            text="Sorry.",
+            attachments=(part("message/delivery-status", status),),
+        )
+    )
+    assert report is not None
+    assert said(report) == [("bob@example.com", "failed", "5.1.1", False)]

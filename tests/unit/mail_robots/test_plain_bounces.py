@@ -122,6 +122,22 @@ ODD = {
         ),
         ("bob@example.com", "5.2.2"),
     ),
+    "a sentence, above one that was wrapped before an address": (
+        (
+            "Your message to bob@example.com could not be delivered: unknown user.\n\nFor questions write "
+            "to our service desk, whose address is\nhelpdesk@hosting.example from 9 to 5.\n"
+        ),
+        ("bob@example.com", "5.1.1"),
+    ),
+    "an X.400 address, below the To of the message": (
+        (
+            "Your message\n\n  To:      team@lists.example\n  Cc:  eve@example.com\n  Subject: RE: Results\n"
+            "  Sent:    Fri, 4 Oct 2002 17:10:56 -0400\n\ndid not reach the following recipient(s):\n\n"
+            "c=US;a= ;p=CORP;o=Nexus;dda:SMTP=bob@example.com; on Fri, 4 Oct 2002\n17:12:28 -0400\n"
+            "    The recipient name is not recognized\n"
+        ),
+        ("bob@example.com", "5.1.1"),
+    ),
     "an address hidden behind an alias": (
         (
             "This is a permanent error. The following address(es) failed:\n\n  an undisclosed address\n"

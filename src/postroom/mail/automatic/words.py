@@ -53,7 +53,7 @@ _FAILURE_TEXT = re.compile(
     r"is delayed for more than|transcript of session follows|invalid user address|"
     r'"notificationtype" ?: ?"bounce"|'
     r"was rejected by a remote|exceeds allowed size: |"
-    r"konnte nicht zugestellt|nicht übermittelt werden|n'a pas pu être (?:remis|distribu|délivr)|"
+    r"konnte nicht zugestellt|nicht übermittelt werden|n'a pas pu [êe]tre (?:remis|distribu|d[ée]livr)|"
     r"no se pudo entregar|no ha podido entregarse|não pôde ser entregue|não foi possível entregar|"
     r"non è stato possibile recapitare|kon niet worden (?:bezorgd|afgeleverd)|"
     r"nie (?:może|mogła) (?:być|zostać) dostarczon|не может быть доставлен|не было доставлено|"

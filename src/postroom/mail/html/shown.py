@@ -24,43 +24,6 @@ _LINES = frozenset(
     | {"fieldset", "figure", "figcaption", "caption", "details", "summary", "body", "html", "option"}
     | {"legend", "table", "tbody", "thead", "tfoot", "tr", "td", "th"}
 )
-_BLOCKS = frozenset(
-    ["ul", "ol", "li", "blockquote", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "dl", "dt", "dd"]
-)
-_KEPT_INLINE = frozenset(["b", "strong", "i", "em", "s", "del", "strike", "code"])
-_DATA_TABLE = frozenset(["table", "tr", "td", "th"])
-_LINES = frozenset(
-    [
-        "div",
-        "section",
-        "article",
-        "header",
-        "footer",
-        "main",
-        "aside",
-        "nav",
-        "address",
-        "center",
-        "form",
-        "fieldset",
-        "figure",
-        "figcaption",
-        "caption",
-        "details",
-        "summary",
-        "body",
-        "html",
-        "table",
-        "tbody",
-        "thead",
-        "tfoot",
-        "tr",
-        "td",
-        "th",
-        "option",
-        "legend",
-    ]
-)
 _BLOCKS = _KEPT_BLOCKS | _LINES | {"p", "hr"}
 _ENDED_BY_ITS_LIKE = {"li": {"ul", "ol"}, "dt": {"dl"}, "dd": {"dl"}, "option": {"select"}}
 _CELLS = frozenset({"td", "th"})
@@ -72,6 +35,7 @@ _MOST_TAGS = 60_000
 _LONGEST_LINK = 4_000
 
 _SPACES = re.compile(r"[ \t\r\n\f]+")
+_INDENTED = re.compile(r"(?m)^ {2,}| {3,}")
 _STYLED = re.compile(r"style|class|hidden|colo|size|id|backg", re.IGNORECASE)
 _PLAIN = Look()
 
@@ -88,12 +52,14 @@ class Shown:
 
 @dataclass(slots=True)
 class _Element:
-    """An open element: how it looks, what it was written as ("" for nothing), where a link began."""
+    """An open element: how it looks, what it was written as ("" for nothing), where a link began, whether
+    it is a `pre` of what a person typed."""
 
     name: str
     look: Look
     written: str = ""
     place: int = -1
+    typed: bool = False
 
 
 def rewrite(html: str) -> Shown:
@@ -117,7 +83,8 @@ def rewrite(html: str) -> Shown:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes token by token. `line` tells whether the present line has text, `due` that a break is due."""
+    """Writes token by token. `line` tells whether the present line has text, `due` that a break is due,
+    `said` that there was any; `preformatted` and `typed` count open `pre` elements of code and of text."""
 
     styles: Styles
     data_tables: frozenset[int]
@@ -127,6 +94,8 @@ class _Writer:
     looks: dict[tuple[str, str, int], Look] = field(default_factory=dict)
     depth: int = 0
     preformatted: int = 0
+    typed: int = 0
+    said: bool = False
     hidden: bool = False
     line: bool = False
     due: bool = False
@@ -139,6 +108,9 @@ class _Writer:
         if self.look.hides_text:
             self.hidden = self.hidden or bool(unescape(text).translate(invisible.ZERO_WIDTH).strip())
             return
+        if self.typed:
+            self._lines(text)
+            return
         if not self.preformatted and not text.strip():
             if self.line and not self.due:
                 self.out.append(" ")
@@ -146,7 +118,16 @@ class _Writer:
         self._break_due()
         text = text if self.preformatted else _SPACES.sub(" ", text)
         self.out.append(text.replace("<", "&lt;") if "<" in text else text)
-        self.line = True
+        self.line = self.said = True
+
+    def _lines(self, text: str) -> None:
+        """Text whose line ends count."""
+        self._break_due()
+        text = text.replace("<", "&lt;").replace("\r\n", "\n")
+        text = _INDENTED.sub(lambda spaces: "\u00a0" * len(spaces[0]), text)
+        self.out.append(text.replace("\n", "<br>"))
+        self.line = not text.endswith("\n")
+        self.said = True
 
     def open(self, token: Token, place: int) -> None:
         name = token.name
@@ -221,6 +202,10 @@ class _Writer:
         name = element.name
         if name == "p" and not _is_plain_line(token):
             self._paragraph(element, "p")
+        elif name == "pre" and (not self.said or _is_mail_text(token)):
+            self._line_end()
+            element.typed = True
+            self.typed += 1
         elif name in _KEPT_BLOCKS or (name == "table" and place in self.data_tables):
             self._paragraph(element, name)
             self.preformatted += name == "pre"
@@ -282,6 +267,7 @@ class _Writer:
     def _pop(self) -> str:
         element = self.stack.pop()
         self.counts[element.name] -= 1
+        self.typed -= element.typed
         if element.written:
             self.depth -= 1
             self.out.append(f"</{element.written}>")
@@ -308,6 +294,12 @@ class _Writer:
         if self.due:
             self.out.append("<br>")
             self.line = self.due = False
+
+
+def _is_mail_text(token: Token) -> bool:
+    """A `pre` by which a mail program writes text, not code: a signature, a quote, lines that may wrap."""
+    attributes = token.attributes()
+    return "wrap" in attributes or attributes.get("class", "").startswith("moz-")
 
 
 def _is_plain_line(token: Token) -> bool:

@@ -7,11 +7,17 @@ many, names that repeat and groups that lack their half show what belongs togeth
 import re
 from collections.abc import Iterable, Sequence
 
+from postroom.mail import transfer
+
 Group = list[tuple[str, str]]
 
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,60})\s*:\s?(.*)")
 _RECIPIENT_FIELDS = ("final-recipient", "original-recipient")
 _ONCE = (*_RECIPIENT_FIELDS, "action", "status")
+_ENCODED_GROUP = re.compile(
+    r"(?im)^content-transfer-encoding:[ \t]*base64[ \t]*\r?\n(?:[a-z-]{1,60}:.*\n){0,20}[ \t\r]*\n"
+    r"((?:[a-z0-9+/=]{4,}[ \t\r]*\n?)+)"
+)
 _ACTIONS = ("failed", "delayed", "delivered", "relayed", "expanded")
 _ACTION_WORDS = {
     "failure": "failed",
@@ -33,7 +39,7 @@ _DIAGNOSTIC_LENGTH = 1000
 def groups(text: str) -> list[Group]:
     """All groups of fields in `text`; continuation lines are unfolded, other lines skipped."""
     found: list[Group] = [[]]
-    for line in text[:_LOOKED_AT].splitlines():
+    for line in _ENCODED_GROUP.sub(_decoded_group, text[:_LOOKED_AT]).splitlines():
         if not line.strip():
             if found[-1]:
                 found.append([])
@@ -47,6 +53,11 @@ def groups(text: str) -> list[Group]:
                 found.append([])
             found[-1].append((name, match[2].strip()))
     return [group for group in found if group]
+
+
+def _decoded_group(found: re.Match[str]) -> str:
+    """Gateways there are that encode a group of fields, as if it were a part of its own."""
+    return transfer.decode_base64(found[1].encode("ascii", "replace")).decode("utf-8", "replace")
 
 
 def recipient_groups(all_groups: Sequence[Group]) -> list[Group]:

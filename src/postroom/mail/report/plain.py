@@ -23,6 +23,11 @@ _LISTED = re.compile(
     r"[ \t]{0,20}(?:>{1,3}|[*•·]|-{1,4}|\d+[.)]|generated (?:by|from) )?[ \t]*"
     rf"[\"'<(*_\[]{{0,4}}({_ADDR})[\"'>)*_\]]{{0,4}}(?=$|[\s:;,<(\[：，；。（])"
 )
+_PROSE_AFTER = re.compile(r"[\"'>)*_\]]{0,4} +[a-z]{2,}")
+_ENDS_PROSE = (".", ":", "!", "?", ";", "-", "=", "*", "_")
+_X400 = re.compile(rf"(?:dda:SMTP|RFC-?822)=({_ADDR})", re.IGNORECASE)
+_BLOCK = re.compile(r"^[ \t]*(?:to|cc|subject|sent)[ \t]*:.*$", re.IGNORECASE | re.MULTILINE)
+_EXCHANGE = re.compile(r"your message[ \t]*\r?\n(?:.*\n){1,12}?.*did not reach", re.IGNORECASE)
 _SAID = re.compile(rf"^(?:<<<|>>>)?[ \t]*[45]\d\d[ -].{{0,20}}?<({_ADDR})>", re.MULTILINE)
 _COMMAND = re.compile(rf"RCPT TO:\s?<?({_ADDR})>?", re.IGNORECASE)
 _KEYED = re.compile(rf'"emailAddress"\s*:\s*"({_ADDR})"')  # Amazon's notifications in JSON
@@ -66,10 +71,19 @@ def _texts(mail: Mail) -> Iterator[str]:
 
 def _recipients_in(mail: Mail, text: str) -> tuple[ReportedRecipient, ...]:
     head, returned = split_report(text)
+    head = _without_block(head)
     action = _action(mail.subject, head)
     addresses = _addresses(mail, head, returned)
     segments = _segments(head, addresses)
     return tuple(_recipient(address, action, segments[address], head) for address in addresses)
+
+
+def _without_block(head: str) -> str:
+    """Exchange names To and Subject of the message before it says whom it did not reach."""
+    found = _EXCHANGE.search(head)
+    if found is None:
+        return head
+    return head[: found.start()] + _BLOCK.sub("", found[0]) + head[found.end() :]
 
 
 def _recipient(address: str, action: str, segment: str, head: str) -> ReportedRecipient:
@@ -96,6 +110,7 @@ def _addresses(mail: Mail, head: str, returned: str) -> tuple[str, ...]:
     places = (
         (match[1] for value in failed for match in _ANY.finditer(value)),
         (match[1] for match in _KEYED.finditer(head)),
+        (match[1] for match in _X400.finditer(head)),
         _others(_listed(head), own),
         _others((match[1] for match in _SAID.finditer(head)), own),
         _others((match[1] for match in _COMMAND.finditer(head)), own),
@@ -126,8 +141,14 @@ def _others(addresses: Iterable[str], own: set[str]) -> Iterator[str]:
 
 
 def _listed(head: str) -> Iterator[str]:
-    """Addresses that begin a line, as lists of recipients do."""
-    return (match[1] for line in head.splitlines() if (match := _LISTED.match(line)))
+    """Addresses that begin a line, as lists of recipients do; not where a sentence was wrapped before one."""
+    above = ""
+    for line in head.splitlines():
+        if match := _LISTED.match(line):
+            in_sentence = above and not above.endswith(_ENDS_PROSE) and _PROSE_AFTER.match(line, match.end(1))
+            if not in_sentence:
+                yield match[1]
+        above = line.strip()
 
 
 def _in_sentences(head: str, words: re.Pattern[str] | None) -> Iterator[str]:
