@@ -12,6 +12,7 @@ _SHORT = 64
 _NAME_WORDS = 4
 _SIGNATURE_LINES = 10
 _LONGEST_MOBILE = 120
+_LONGEST_CODE = 200
 
 _RULE = re.compile(r"^[-_=*~ ]+$")
 _LONG_RULE = re.compile(r"^[-_=*~]{5,}$")
@@ -89,10 +90,19 @@ def _delimited(lines: Lines, start: int, end: int) -> int:
     for index in _last_filled(lines, start, end, _TAIL):
         text = lines.tidy(index)
         strict = text == "--" and lines.texts[index].endswith("-- ")
-        if strict or (short and (text == "--" or index in lines.signs)):
+        if (strict or (short and (text == "--" or index in lines.signs))) and not _is_code(
+            lines, start, index
+        ):
             found = index
         short = short and len(text) <= _SHORT and not _is_sentence(text)
     return found
+
+
+def _is_code(lines: Lines, start: int, index: int) -> bool:
+    """Whether a line stands between ``` and ```."""
+    above = lines.texts[max(start, index - _LONGEST_CODE) : index]
+    fences = sum(text.lstrip().startswith("```") for text in above)
+    return fences % 2 == 1
 
 
 def _mobile(lines: Lines, start: int, end: int) -> int:
