@@ -178,7 +178,8 @@ def _finish(draft: _Draft, in_group: bool) -> list[Entry]:
 
 def _behind(draft: _Draft) -> list[Entry]:
     """Addresses that follow one in brackets without a comma."""
-    return [Entry("", token.text, "", odd=True) for token in draft.after if "@" in token.text.strip("@")]
+    atoms = (token.text for token in draft.after if token.kind == "atom")
+    return [Entry("", text, "", odd=True) for text in atoms if "@" in text.strip("@")]
 
 
 def _with_angle(draft: _Draft) -> Entry:

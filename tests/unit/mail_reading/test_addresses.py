@@ -81,6 +81,7 @@ def test_hostile_values_cost_little(piece: str) -> None:
         ("ida@example.org (Ida)", "ida@example.org"),
         ("用户@例え.jp", "用户@例え.jp"),
         ("Ida <ida@example.org.>", "ida@example.org"),
+        ("Ida <ida@example.org> (ida@work)", "ida@example.org"),
         ('"odd local"@example.org', '"odd local"@example.org'),
     ],
 )

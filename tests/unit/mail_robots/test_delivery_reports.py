@@ -177,6 +177,21 @@ def test_whom_the_returned_mail_went_to_counts_when_nothing_else_tells() -> None
     assert report.returned_message_id == "77@us.example"
 
 
+def test_a_delay_that_names_nobody_is_no_failure() -> None:
+    report = parse_report(
+        mail(
+            sender="MAILER-DAEMON@corp.example",
+            subject="Delayed mail",
+            text="The following mail has been delayed. Delivery attempts will continue.\n",
+            attachments=(part("message/rfc822", f"{RECEIVED}Message-ID: <77@us.example>\n\nHello\n"),),
+        )
+    )
+    assert report is not None
+    assert [(r.address, r.action, r.temporary) for r in report.recipients] == [
+        ("bob@example.com", "delayed", True)
+    ]
+
+
 def test_a_group_that_a_gateway_encoded_is_read() -> None:
     group = b64encode(b"Final-Recipient: rfc822; bob@example.com\nAction: failed\nStatus: 5.1.1\n").decode()
     status = f"Reporting-MTA: dns; mx.example\nContent-Transfer-Encoding: base64\n\n{group}\n"

@@ -14,13 +14,13 @@ from postroom.mail.quote.lines import OWN, QUOTED, Lines
 _HEADER_LINES = 16
 _LONGEST_SEPARATOR = 120
 _TRACE_LINES = 6
-_STAMP_WORDS = 6
 
 _GROUPWISE = re.compile(r"^>>> .{1,200}>>>$")
 _DASHES_BEFORE = re.compile(r"^[-_=*~#>|\s]{2,}")
 _DASHES_AFTER = re.compile(r"[-_=~]{2,}$")
 _LABEL_AFTER_DASHES = re.compile(r"^[-_=]{2,} ?([^\d:：]{1,24})[:：]")
 _DASHED_NAME = re.compile(r"^-{2,} ?\w.*\w[>)\"']? ?-{2,}$")
+_STAMP = re.compile(r"^(?:message (?:du|of)|nachricht vom|mensaje del|messaggio del|bericht van) .{6,40}$")
 _RULE = re.compile(r"^[-_=*~ ]{3,}$")
 _MAY_OPEN = frozenset(":：-—‐_=*#<>＞─━")
 
@@ -43,12 +43,11 @@ def may_open(text: str) -> bool:
 
 
 def _with_rule_above(lines: Lines, opening: Opening, floor: int) -> Opening:
-    """The opening together with a rule (`____`, or words between dashes) directly above it."""
+    """The opening together with a rule (`____`) directly above it."""
     for above in range(opening.start - 1, max(floor, opening.start - 3) - 1, -1):
         if lines.is_blank(above):
             continue
-        text = lines.tidy(above)
-        if _RULE.match(text) or (above == opening.start - 1 and _DASHED_NAME.match(text)):
+        if _RULE.match(lines.tidy(above)):
             return Opening(above, opening.end)
         break
     return opening
@@ -134,17 +133,18 @@ def _header_block(lines: Lines, index: int, floor: int) -> Opening | None:
         values.append(text)
     if not _is_mail_header(roles, " ".join(values)):
         return None
-    return Opening(_stamp_above(lines, index, floor), end)
+    return Opening(_title_above(lines, index, floor), end)
 
 
-def _stamp_above(lines: Lines, index: int, floor: int) -> int:
-    """The line above that tells the date in words of its own (`Message du 12/12/16 13:20`), or `index`."""
+def _title_above(lines: Lines, index: int, floor: int) -> int:
+    """The line above if it is words between dashes, in whatever language, or a date in a sentence
+    (`Message du 12/12/16 13:20`); else `index`."""
     above = index - 1
     if above < floor or lines.marks[above] == QUOTED:
         return index
     text = lines.tidy(above)
-    short = len(text.split()) <= _STAMP_WORDS and not text.endswith((".", "!", "?"))
-    return above if short and DATE.search(text) and TIME.search(text) else index
+    stamped = _STAMP.match(text) and DATE.search(text) and TIME.search(text)
+    return above if stamped or _DASHED_NAME.match(text) else index
 
 
 def _role(text: str) -> str | None:

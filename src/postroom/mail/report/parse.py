@@ -69,16 +69,8 @@ def _delivery(mail: Mail) -> tuple[ReportedRecipient, ...]:
                 text = charset.decode(file.content)[0]
                 groups = groups or fields.recipient_groups(fields.groups_in_text(text))
     if not groups:
-        return plain_recipients(mail) or _sole_recipient(mail)
+        return plain_recipients(mail)
     return _addressed(mail, tuple(_recipient(group) for group in groups))
-
-
-def _sole_recipient(mail: Mail) -> tuple[ReportedRecipient, ...]:
-    """Whom the returned message went to, where nothing else tells and it went to one."""
-    addresses = returned_recipients(mail)
-    if len(addresses) != 1:
-        return ()
-    return (ReportedRecipient(addresses[0], "failed", "5.0.0", False, "", addresses[0]),)
 
 
 def _addressed(mail: Mail, recipients: tuple[ReportedRecipient, ...]) -> tuple[ReportedRecipient, ...]:

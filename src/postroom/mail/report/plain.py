@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from postroom.mail import charset
 from postroom.mail.message import Mail
 from postroom.mail.report.model import ReportedRecipient
-from postroom.mail.report.returned import recipients_of, split_report
+from postroom.mail.report.returned import recipients_of, returned_recipients, split_report
 from postroom.mail.report.status import is_temporary, status_of_text
 
 _LOOKED_AT = 100_000
@@ -118,11 +118,17 @@ def _addresses(mail: Mail, head: str, returned: str) -> tuple[str, ...]:
         _others(_in_sentences(head, None), own),
         _listed(head),
         recipients_of(returned),
+        _sole(returned_recipients(mail)),
     )
     for place in places:
         if found := _unique(place):
             return found
     return ()
+
+
+def _sole(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Of several whom a message went to nobody can tell which one it did not reach."""
+    return addresses if len(addresses) == 1 else ()
 
 
 def _unique(addresses: Iterable[str]) -> tuple[str, ...]:
