@@ -66,10 +66,11 @@ class PostgresBells:
         self._closed = True
         if self._offering is not None:
             self._offering.cancel()
-        self._send(self._here.take_waiting(WORK))
+        waiting = self._here.take_waiting(WORK)
         await self._here.close()
         if self._fetcher is not None:
             await _end(self._fetcher)
+        self._send(waiting)  # not sooner: what fetches here would take it again
 
     async def disconnect(self) -> None:
         """Close, send what is on its way, and let the database go."""
@@ -112,7 +113,13 @@ class PostgresBells:
     # --- from others ----------------------------------------------------------------------------------
 
     async def _from_others(self, bells: Sequence[Bell]) -> None:
-        """Returns when there are hands free again, so that nothing more is taken from others before."""
+        """Returns when there are hands free again, so that nothing more is taken from others before.
+
+        The library still hands over what it was fetching when it was told to end: that goes back to others.
+        """
+        if self._closed:
+            self._send(bells)
+            return
         for bell in bells:
             await self._here.ring(bell)
         self._offer_soon()

@@ -160,6 +160,26 @@ async def test_who_stops_leaves_what_waits_and_what_is_rung_later_to_others(url:
         assert set(there.ids) == {"after", *(f"t{number}" for number in range(1, 30))}
 
 
+async def heard_by_one_that_stops(url: str, after: int) -> list[str]:
+    async with process(url) as leaving:
+        hearer = Hearer(leaving)
+        await until(lambda: len(hearer.ids) >= after)
+    return hearer.ids
+
+
+async def test_what_is_on_its_way_to_a_process_that_stops_is_heard_by_another(url: str) -> None:
+    """Each stops while it fetches: the library hands over what it fetched after it was told to end."""
+    heard: list[str] = []
+    async with process(url) as api:
+        for round_ in range(10):
+            for number in range(64):
+                await api.ring(thread(100 * round_ + number))
+            heard += await heard_by_one_that_stops(url, after=16)
+        async with process(url) as staying:
+            rest = Hearer(staying)
+            await until(lambda: len({*heard, *rest.ids}) == 640)
+
+
 async def test_a_bell_that_comes_early_waits_for_its_time(url: str) -> None:
     """The clocks of the database and of this process differ."""
     async with process(url) as api, process(url) as worker:
