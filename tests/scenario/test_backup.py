@@ -114,6 +114,7 @@ async def test_what_was_on_its_way_in_a_backup_is_looked_for_instead_of_sent_aga
     tmp_path: Path, servers: Sandbox
 ) -> None:
     async with open_house(tmp_path, servers) as house:
+        await house.rest()
         site = await house.service.accounts.get(SITE)
         composer, clock = house.service.composer, house.service.clock
         now = (await composer.queue(site, NewMail((ADA,), "Now", "x"))).submission

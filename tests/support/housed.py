@@ -38,6 +38,7 @@ class House:
 
     service: Service
     servers: Sandbox
+    _working: asyncio.Task[None]
 
     def folder(self, name: str, address: str = US) -> MailFolder:
         """A mailbox as it lies on the server."""
@@ -60,6 +61,12 @@ class House:
     async def submissions(self, **filters: Any) -> tuple[Submission, ...]:
         """The site's submissions, newest first."""
         return (await self.service.store.lists.submissions(SITE, filters, None, 200)).items
+
+    async def rest(self) -> None:
+        """Watch and work no more; what is queued stays so."""
+        await self.service.bells.close()
+        with suppress(asyncio.CancelledError):
+            await self._working
 
     async def looked(self) -> None:
         """Wait until everything that lies in the mailboxes now was looked at, twice over."""
@@ -113,17 +120,14 @@ async def open_house(
             "outgoingPort": servers.smtp_port,
             "outgoingSecurity": "starttls",
         }
-        house = House(service, servers)
         if await service.store.sites.get(SITE) is None:
-            await house.set(channels={"email": channel}, **settings)
+            await service.accounts.patch(SITE, {"channels": {"email": channel}, **settings}, may_create=True)
             await service.accounts.seal(SITE, "email", US, servers.password, store=True, may_create=True)
-        working = asyncio.create_task(service.worker.run())
+        house = House(service, servers, asyncio.create_task(service.worker.run()))
         try:
             yield house
         finally:
-            await service.bells.close()
-            with suppress(asyncio.CancelledError):
-                await working
+            await house.rest()
             await service.mailer.close()
 
 

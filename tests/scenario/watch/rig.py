@@ -78,6 +78,7 @@ class Rig:
     watchers: Watchers
     clock: Clock
     sink: ScriptedSmtp
+    _task: asyncio.Task[None]
     _sites: Any = field(default_factory=lambda: count(1))
 
     @property
@@ -161,6 +162,13 @@ class Rig:
         page = await self.service.store.lists.events(site, {"type": "owner.notice"}, None, 200)
         return [event.data["code"] for event in reversed(page.items)]
 
+    async def rest(self) -> None:
+        """Watch and work no more; what is stored can still be asked for."""
+        await self.service.bells.close()
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
     async def pass_time(self, span: timedelta) -> None:
         """Move the clock on; what wakes up on the way comes to rest again before it goes on. For a rig
         without a worker and with a single account that is not connected."""
@@ -242,14 +250,11 @@ async def open_rig(
         parts = _watch_parts(service, access, poll)
         watchers = Watchers(lambda holding: _same(holding, parts), AllAccounts(service.store.sites, clock))
         worker = _worker(service, watchers) if working else _watching(service, watchers)
-        task = asyncio.create_task(worker)
+        rig = Rig(service, watchers, clock, sink, asyncio.create_task(worker))
         try:
-            yield Rig(service, watchers, clock, sink)
+            yield rig
         finally:
-            await service.bells.close()
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await rig.rest()
             await service.mailer.close()
 
 

@@ -158,6 +158,7 @@ async def test_a_server_that_asks_to_wait_is_obeyed(house: House, box: Postbox) 
 
 async def test_a_refused_login_is_not_tried_again(house: House, box: Postbox) -> None:
     await house.watched()
+    await house.rig.rest()  # under load the watcher connects again, too
     logins = box.counts.logins
 
     async def refused(session: Session, command: ClientCommand) -> bool:
