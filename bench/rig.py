@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 
 from bench.agent import CALLS
+from tests.support.processes import started
 from tests.support.served import Served, eventually, served
 from tests.support.world import PASSWORD, World, running_world
 
@@ -90,7 +91,10 @@ def running_service(ca_file: Path, calls: Path | None = None, **extra: str) -> I
         variables[CALLS] = str(calls)
     # The line that tells the port is logged at info.
     variables["POSTROOM_LOG_LEVEL"] = "info"
-    with tempfile.TemporaryDirectory(prefix="pb-") as folder, served(Path(folder), variables) as service:
+    with (
+        tempfile.TemporaryDirectory(prefix="pb-") as folder,
+        served(Path(folder), variables, launch=started) as service,
+    ):
         yield service
 
 

@@ -20,6 +20,7 @@ from bench.rig import connect, discarding_world, run
 from bench.waiting import fill, floor_rate, rate
 from tests.support.commands import postroom
 from tests.support.databases import start_cluster, stop_cluster
+from tests.support.processes import started
 from tests.support.served import Served, eventually, start, start_worker
 from tests.support.world import World
 
@@ -79,8 +80,8 @@ def _start(stack: ExitStack, folder: Path, variables: dict[str, str], number: in
     if done.returncode:
         raise RuntimeError(done.stderr)
     for _ in range(number):
-        stack.callback(start_worker(folder, variables).stop)
-    api = start(folder, variables, command="api")
+        stack.callback(start_worker(folder, variables, launch=started).stop)
+    api = start(folder, variables, command="api", launch=started)
     stack.callback(api.stop)
     with api.client() as client:
         eventually(lambda: len(_workers(client)) == number)

@@ -22,6 +22,7 @@ from tests.soak.account import SoakAccount, soak_account
 from tests.soak.report import verdict
 from tests.soak.trouble import Trouble
 from tests.support.certificates import CertificateAuthority
+from tests.support.processes import started
 from tests.support.scripted_smtp import ScriptedSmtp
 from tests.support.served import Served, served
 
@@ -97,7 +98,7 @@ def _service(
         "POSTROOM_TLS_CA_FILE": str(authority.ca_file),
         "EMAIL_POLL_INTERVAL_SECONDS": str(options.poll),
     }
-    return served(folder, variables)
+    return served(folder, variables, launch=started)
 
 
 def _connect(service: Served, accounts: Sequence[SoakAccount], port: int) -> None:

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.processes import Birth, forked
 from tests.support.served import clean_environment
 
 DEADLINE = 60
@@ -14,17 +16,25 @@ def postroom(
     folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run one command in the folder; its data directory is `folder/data` unless told otherwise."""
-    return program(folder, "-m", "postroom", *arguments, variables=variables, stdin=stdin)
+    with tempfile.TemporaryDirectory() as beside:
+        streams = [Path(beside) / name for name in ("stdin", "stdout", "stderr")]
+        given, output, errors = streams
+        given.write_text(stdin)
+        process = forked(Birth(folder, _environment(folder, variables), arguments, *streams))
+        try:
+            code = process.wait(DEADLINE)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(arguments, code, output.read_text(), errors.read_text())
 
 
 def program(
     folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run Python with these arguments in the folder."""
-    given = {"POSTROOM_DATA_DIR": str(folder / "data"), **(variables or {})}
     return subprocess.run(
         [sys.executable, *arguments],
-        env=clean_environment(given),
+        env=_environment(folder, variables),
         cwd=folder,
         input=stdin,
         capture_output=True,
@@ -32,3 +42,7 @@ def program(
         timeout=DEADLINE,
         check=False,
     )
+
+
+def _environment(folder: Path, variables: Mapping[str, str] | None) -> dict[str, str]:
+    return clean_environment({"POSTROOM_DATA_DIR": str(folder / "data"), **(variables or {})})

@@ -1,10 +1,6 @@
-"""`postroom serve` as a process that writes down every step it reaches, and kills itself at one of them.
-
-Processes are forked from one that has imported everything, so that a life costs its work and not its imports.
-"""
+"""`postroom serve` as a process that writes down every step it reaches, and kills itself at one of them."""
 
 import json
-import multiprocessing
 import os
 import signal
 import sys
@@ -16,25 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import count
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
 
+from tests.support.processes import Birth, Forked, Process, take_over
 from tests.support.served import ADMIN_KEY, clean_environment, eventually
-
-_FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload(
-    [
-        "__main__",
-        "postroom.cli.running",
-        "postroom.jobs.postgresql",
-        "postroom.serve",
-        "tests.support.bots",
-        __name__,
-    ]
-)
 
 
 class Step(NamedTuple):
@@ -90,30 +74,13 @@ class LaterClock:
         await self._clock.sleep(seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class _Birth:
-    """What a process is told."""
-
-    folder: Path
-    log: Path
-    trace: Path
-    variables: Mapping[str, str]
-    last: Step | None
-    ahead: timedelta
-
-
-def _live(birth: _Birth) -> None:
+def _live(birth: Birth, trace: Path, last: Step | None, ahead: timedelta) -> None:
     """Be `postroom serve`."""
+    take_over(birth)
     from postroom.cli.running import environment
     from postroom.serve import serve
 
-    output = os.open(birth.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.chdir(birth.folder)
-    os.environ.clear()
-    os.environ.update(clean_environment(birth.variables))
-    serve(environment(), steps=Trace(birth.trace, birth.last), clock=LaterClock(birth.ahead))
+    serve(environment(), steps=Trace(trace, last), clock=LaterClock(ahead))
     sys.stdout.flush()
 
 
@@ -124,7 +91,7 @@ def _live(birth: _Birth) -> None:
 class Life:
     """A process from its start to its end. Every wait raises `Died` once it killed itself."""
 
-    process: ForkServerProcess
+    process: Process
     log: Path
     trace_file: Path
     last: Step | None
@@ -139,12 +106,12 @@ class Life:
         return eventually(found, seconds)
 
     def _check(self) -> None:
-        if self.process.is_alive():
+        code = self.process.poll()
+        if code is None:
             return
-        self.process.join()
-        if self.process.exitcode == -signal.SIGKILL and self.last is not None:
+        if code == -signal.SIGKILL and self.last is not None:
             raise Died
-        raise AssertionError(f"it ended with {self.process.exitcode}:\n{self.log_text()}")
+        raise AssertionError(f"it ended with {code}:\n{self.log_text()}")
 
     @cached_property
     def url(self) -> str:
@@ -186,19 +153,17 @@ class Life:
     def stop(self) -> None:
         """End it as a service manager does; what it has begun is finished."""
         self.process.terminate()
-        self.process.join(30)
-        assert self.process.exitcode == 0, self.log_text()
+        assert self.process.wait(30) == 0, self.log_text()
 
     def kill(self) -> None:
         """End it without warning."""
         self.process.kill()
-        self.process.join(10)
+        self.process.wait(10)
 
     def forget(self) -> None:
         """Close what was opened to watch it."""
         if "client" in self.__dict__:
             self.client.close()
-        self.process.close()
 
 
 _lives = count()
@@ -220,16 +185,13 @@ def life(
         "POSTROOM_LOG_FORMAT": "json",
     }
     log, trace = folder / f"life-{number}.log", folder / f"life-{number}.trace"
-    birth = _Birth(folder, log, trace, {**ours, **variables}, last, ahead)
-    process = _FORKING.Process(target=_live, args=(birth,), daemon=True)
-    process.start()
+    birth = Birth(folder, clean_environment({**ours, **variables}), stdout=log, stderr=log)
+    process = Forked(_live, birth, trace, last, ahead)
     living = Life(process, log, trace, last)
     try:
         yield living
     finally:
-        if process.is_alive():
-            living.kill()
-        process.join()
+        living.kill()
         living.forget()
 
 

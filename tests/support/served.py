@@ -2,20 +2,21 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx2
+
+from tests.support.processes import Birth, Process, forked
 
 ADMIN_KEY = "admin-key-for-the-tests-0123456789"
 PATIENCE = 20.0
 ROOT = Path(__file__).parents[2]
+Launch: TypeAlias = Callable[[Birth], Process]
 
 
 @dataclass(slots=True)
@@ -23,7 +24,7 @@ class Served:
     """A running service: its URL, its process, and where its log and data are."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     data: Path
 
@@ -55,12 +56,14 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def served(folder: Path, extra: Mapping[str, str] | None = None, *, ready: bool = True) -> Iterator[Served]:
+def served(
+    folder: Path, extra: Mapping[str, str] | None = None, *, ready: bool = True, launch: Launch = forked
+) -> Iterator[Served]:
     """Start the service in the folder (its data in `folder/data`) and end it afterwards.
 
     With `ready` it is given once /readyz says so, else once it listens.
     """
-    service = start(folder, extra, ready=ready)
+    service = start(folder, extra, ready=ready, launch=launch)
     try:
         yield service
     finally:
@@ -69,10 +72,15 @@ def served(folder: Path, extra: Mapping[str, str] | None = None, *, ready: bool 
 
 
 def start(
-    folder: Path, extra: Mapping[str, str] | None = None, *, ready: bool = True, command: str = "serve"
+    folder: Path,
+    extra: Mapping[str, str] | None = None,
+    *,
+    ready: bool = True,
+    command: str = "serve",
+    launch: Launch = forked,
 ) -> Served:
     """Start it, or another command that has the API; the caller ends it."""
-    service = _started(folder, extra, command)
+    service = _started(folder, extra, command, launch)
     try:
         entry = _logged(service, "api.listening")
         service.url = f"http://{entry['host']}:{entry['port']}"
@@ -84,9 +92,9 @@ def start(
     return service
 
 
-def start_worker(folder: Path, extra: Mapping[str, str]) -> Served:
+def start_worker(folder: Path, extra: Mapping[str, str], *, launch: Launch = forked) -> Served:
     """Start `postroom worker`, which has no API; the caller ends it."""
-    service = _started(folder, extra, "worker")
+    service = _started(folder, extra, "worker", launch)
     try:
         _logged(service, "worker.working")
     except BaseException:
@@ -95,7 +103,7 @@ def start_worker(folder: Path, extra: Mapping[str, str]) -> Served:
     return service
 
 
-def _started(folder: Path, extra: Mapping[str, str] | None, command: str) -> Served:
+def _started(folder: Path, extra: Mapping[str, str] | None, command: str, launch: Launch) -> Served:
     defaults = {
         "POSTROOM_PORT": "0",
         "POSTROOM_DATA_DIR": str(folder / "data"),
@@ -104,15 +112,8 @@ def _started(folder: Path, extra: Mapping[str, str] | None, command: str) -> Ser
     }
     number = len(list(folder.glob(f"{command}-*.log")))
     log = folder / f"{command}-{number}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "postroom", command],
-            env=clean_environment({**defaults, **(extra or {})}),
-            cwd=folder,
-            stdout=output,
-            stderr=output,
-            stdin=subprocess.DEVNULL,
-        )
+    environment = clean_environment({**defaults, **(extra or {})})
+    process = launch(Birth(folder, environment, (command,), stdout=log, stderr=log))
     return Served("", process, log, folder / "data")
 
 
