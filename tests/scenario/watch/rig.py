@@ -99,9 +99,10 @@ class Rig:
             "outgoingPort": self.sink.port,
             "outgoingSecurity": "tls",
         }
+        # The password first: a watcher that sees the one and not yet the other would connect twice.
+        await self.password(site, password)
         channels = {"channels": {"email": account}}
         await self.service.accounts.patch(site, channels | settings, may_create=True)
-        await self.password(site, password)
         return site
 
     async def password(self, site: str, value: str) -> None:
