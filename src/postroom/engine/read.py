@@ -87,7 +87,7 @@ def _reading(
     now: datetime,
 ) -> Reading:
     reply = quote.split(mail.text, mail.html)
-    sign = automatic.classify(mail, _return_path(mail))
+    sign = automatic.classify(mail)
     level = (
         TrustLevel(trust(mail, authserv_ids).level) if mail.author else _without_author(mail, authserv_ids)
     )
@@ -110,11 +110,6 @@ def _without_author(mail: Mail, authserv_ids: Collection[str]) -> TrustLevel:
 def _unreadable(site_id: str, arrived: Arrived, envelope: Mail, fault: str, now: datetime) -> Reading:
     message = _message(site_id, arrived, envelope, now, "", TrustLevel.UNKNOWN, "")
     return Reading(arrived, message, cited=(), fault=fault)
-
-
-def _return_path(mail: Mail) -> str | None:
-    values = mail.headers.all("Return-Path")
-    return values[0].strip().strip("<>") if values else None
 
 
 def _message(

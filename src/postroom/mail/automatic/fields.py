@@ -10,9 +10,17 @@ Fields = Mapping[str, Sequence[str]]
 
 _NOTHING = ("", "no", "false")
 _FORWARDED = ("mirror", "redirect", "forward")
-_AUTORESPONDER = re.compile(r"auto-?(?:respond|repl)|vacation", re.IGNORECASE)
+_AUTORESPONDER = re.compile(
+    r"(?<![a-z])(?:auto-?(?:respond(?:er)?|response|repl(?:y|ier))|vacation)(?![a-z]|-[a-z])", re.IGNORECASE
+)
 _SUPPRESSED = frozenset(("all", "autoreply", "oof"))
-_EVERY_KIND = frozenset(("dr", "rn", "nrn", "oof", "autoreply"))
+_A_COMPANYS_KINDS = 3
+_MAIL_PROGRAM = re.compile(
+    r"\b(?:(?:mac)?outlook|thunderbird|apple mail|ip(?:hone|ad) mail|git-send-email|(?:neo)?mutt|evolution|"
+    r"kmail|k-9 mail|claws mail|gnus|alpine|the bat!|em client)(?![\w-])",
+    re.IGNORECASE,
+)
+_RULE_MARKS = ("auto-submitted", "x-ms-exchange-generated-message-source")
 _PRECEDENCES = ("bulk", "junk", "list", "auto_reply", "auto-reply")
 _REPLY = (
     "x-autoreply",
@@ -72,6 +80,22 @@ def first(fields: Fields, name: str) -> str:
     return next(iter(fields.get(name, ())), "").strip()
 
 
+def as_written(fields: Fields, sender: str) -> Fields:
+    """The fields without what a mailbox rule of Exchange adds when it passes on what `sender` wrote.
+
+    What a rule writes itself comes from the mailbox that its loop guard names.
+    """
+    owners = {value.strip().strip("<>").lower() for value in fields.get("x-ms-exchange-inbox-rules-loop", ())}
+    by_rule = first(fields, "x-ms-exchange-generated-message-source").lower() == "mailbox rules agent"
+    if not (by_rule and sender and any("@" in owner for owner in owners) and sender not in owners):
+        return fields
+    # A second one, or another word, came with the mail: a program wrote it.
+    marked = [value.strip().lower() for value in fields.get("auto-submitted", ())]
+    if marked not in ([], ["auto-generated"]):
+        return fields
+    return {name: values for name, values in fields.items() if name not in _RULE_MARKS}
+
+
 def submitted(fields: Fields) -> str:
     """The keyword of Auto-Submitted (RFC 3834 section 5) in lower case; empty for `no` and none."""
     for value in fields.get("auto-submitted", ()):
@@ -91,7 +115,9 @@ def automatic_reply(fields: Fields) -> str:
     found = _first_named(fields, _REPLY)
     if found:
         return found
-    for name in ("x-post-messageclass", "x-mailer", "delivered-to"):
+    if any(value.strip().lower() == "autoresponder" for value in fields.get("delivered-to", ())):
+        return "delivered_to"
+    for name in ("x-post-messageclass", "x-mailer"):
         if _AUTORESPONDER.search(first(fields, name)):
             return _code(name)
     return "preference_auto_reply" if first(fields, "preference").lower() == "auto_reply" else ""
@@ -100,14 +126,24 @@ def automatic_reply(fields: Fields) -> str:
 def response_suppressed(fields: Fields) -> str:
     """X-Auto-Response-Suppress; `None` and the values about receipts (DR, RN, NRN) mean a person.
 
-    So does every kind by its name on a reply: whole companies' Exchange servers put it on what people write.
+    So does a long list with DR in it, as companies' Exchange servers put on all that people write, when the
+    mail is a reply or names a mail program that people write with.
     """
-    replies = first(fields, "in-reply-to") or first(fields, "references")
     for value in fields.get("x-auto-response-suppress", ()):
-        kinds = set(re.split(r"[\s,;]+", value.lower()))
-        if _SUPPRESSED & kinds and not (replies and kinds >= _EVERY_KIND):
+        kinds = set(filter(None, re.split(r"[\s,;]+", value.lower())))
+        if _SUPPRESSED & kinds and not (_is_a_companys(kinds) and _is_a_persons(fields)):
             return "x_auto_response_suppress"
     return ""
+
+
+def _is_a_companys(kinds: set[str]) -> bool:
+    return len(kinds) >= _A_COMPANYS_KINDS and "dr" in kinds and "all" not in kinds
+
+
+def _is_a_persons(fields: Fields) -> bool:
+    replies = first(fields, "in-reply-to") or first(fields, "references")
+    programs = (first(fields, name) for name in ("x-mailer", "user-agent"))
+    return bool(replies) or any(map(_MAIL_PROGRAM.search, programs))
 
 
 def mailing_list(fields: Fields) -> str:

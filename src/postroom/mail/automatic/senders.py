@@ -4,20 +4,22 @@ import re
 from collections.abc import Iterable
 
 _NOT_LETTERS = re.compile(r"[^a-z]+")
+_BETWEEN_WORDS = re.compile(r"[\W\d_]+")
 _MAIL_SYSTEMS = re.compile(
-    r"mailerdaemon|maildaemon|mailer|mail(?:er)?admin|mmdf|mdaemon|mailadministrator|"
+    r"mailerdaemon|maildaemon|mail(?:er)?admin|mmdf|mdaemon|mailadministrator|"
     r"mail(?:delivery)?(?:sub)?system|maildelivery(?:service)?|delivery(?:status|notification)|"
     r"undeliver(?:ed|able)|bounces?|bouncehandler"
 )
 _ENVELOPE_SYSTEMS = ("mailerdaemon", "maildaemon")
 _EXCHANGE = re.compile(r"microsoftexchange[0-9a-f]{32}@")
 _DAEMON_NAME = re.compile(r"mail(?:er)?[-_ ]?daemon", re.IGNORECASE)
-_NO_REPLY = re.compile(
-    r"noreply|donotreply|dontreply|notreply|noresponse|donotrespond|unmonitored|"
-    r"nepasrepondre|nichtantworten|keineantwort|norespond(?:er|a)|naorespond(?:er|a)|"
-    r"nonrispondere|niet(?:be)?antwoorden|svarinte|svaraej|ikkesvare?|svarikke|"
-    r"alavastaa|eivastausta|neodpovidat|neodpovidejte|nieodpowiadaj|nemvalaszol|"
-    r"neotvechat|neotvechaite|yanitlamayin"
+_NO_REPLY = re.compile(  # for words joined by "-"; only what is no part of any name counts within a word
+    r"noreply|notreply|nepasrepondre|nichtantworten|(?<![^-])(?:"
+    r"no-?reply|not-?reply|don-?t-?reply|no-?response|do-?not-?respond|unmonitored|"
+    r"ne-?pas-?r[eé]pondre|nicht-?antworten|keine-?antwort|n[aã]?o-?respond(?:er|a)|"
+    r"non-?rispondere|niet-?(?:be)?antwoorden|svara?-?inte|svara-?ej|ikke-?svare?|svar-?ikke|"
+    r"ala-?vastaa|ei-?vastausta|neodpovidat|neodpovidejte|nie-?odpowiadaj|nem-?valaszol|"
+    r"ne-?otvechat|ne-?otvechaite|yanitlamayin)"
 )
 _LIST_LOCAL = re.compile(r"owner-.+|.+-(?:owner|request|bounces?)(?:\+.*)?|listserv|majordomo|mailman|ezmlm")
 _SYSTEM_LOCAL = re.compile(r"root|crond?|daemon|nobody|www-data|uucp|apache|nagios")
@@ -42,7 +44,7 @@ def mail_system_code(sender: str, return_path: str, raw_from: str) -> str | None
 
 def refuses_replies(names: Iterable[str]) -> bool:
     """Whether one of these addresses or display names says not to reply, in any common language."""
-    return any(_NO_REPLY.search(_letters(name)) for name in names)
+    return any(_NO_REPLY.search(_words(name)) for name in names)
 
 
 def is_list_address(*addresses: str) -> bool:
@@ -62,3 +64,8 @@ def _local(address: str) -> str:
 def _letters(address: str) -> str:
     """The letters of the local part, so that `Mail_Delivery-System` is known however it is spelt."""
     return _NOT_LETTERS.sub("", _local(address))
+
+
+def _words(name: str) -> str:
+    """The words of a local part or a display name, joined by "-" however they were parted."""
+    return _BETWEEN_WORDS.sub("-", _local(name))

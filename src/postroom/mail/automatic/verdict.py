@@ -37,14 +37,18 @@ class _Signs:
     return_path: str | None
 
     def sender(self) -> str:
-        return self.mail.from_.address.lower() if self.mail.from_ else ""
+        return _sender(self.mail)
+
+
+def _sender(mail: Mail) -> str:
+    return mail.from_.address.lower() if mail.from_ else ""
 
 
 def classify(mail: Mail, return_path: str | None = None) -> Automatic | None:
     """The verdict on `mail`, or None for mail that a person wrote.
 
     `return_path` is the envelope's sender where the caller knows it ("" or "<>": none); without it the
-    topmost Return-Path field is read.
+    topmost Return-Path field is read, which tells nothing when it is blank.
     """
     signs = _signs(mail, return_path)
     return next((verdict for rule in _RULES if (verdict := rule(signs)) is not None), None)
@@ -54,10 +58,9 @@ def _signs(mail: Mail, return_path: str | None) -> _Signs:
     by_name: dict[str, list[str]] = {}
     for name, value in mail.headers.fields:
         by_name.setdefault(name.lower(), []).append(value)
-    if return_path is None and "return-path" in by_name:
-        return_path = by_name["return-path"][0]
-    path = return_path if return_path is None else return_path.strip().strip("<>").strip().lower()
-    return _Signs(mail, by_name, path)
+    told = return_path if return_path is not None else (fields.first(by_name, "return-path") or None)
+    path = None if told is None else told.strip().strip("<>").strip().lower()
+    return _Signs(mail, fields.as_written(by_name, _sender(mail)), path)
 
 
 def _structured_report(signs: _Signs) -> Automatic | None:
