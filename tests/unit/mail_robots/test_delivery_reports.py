@@ -204,3 +204,26 @@ def test_a_group_that_a_gateway_encoded_is_read() -> None:
     )
     assert report is not None
     assert said(report) == [("bob@example.com", "failed", "5.1.1", False)]
+
+
+def group(final: str, action: str, status: str) -> str:
+    return (
+        f"Final-Recipient: rfc822; {final}\nOriginal-Recipient: rfc822; team@example.com\n"
+        f"Action: {action}\nStatus: {status}\n\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (("failed", "5.1.1"), ("failed", "5.2.1"), ("failed", "5.1.1", False)),
+        (("delayed", "4.4.1"), ("failed", "5.1.1"), ("failed", "5.1.1", False)),
+        (("delivered", "2.0.0"), ("delayed", "4.4.1"), ("delayed", "4.4.1", True)),
+        (("failed", "5.1.1"), ("delivered", "2.0.0"), ("failed", "5.1.1", False)),
+    ],
+)
+def test_an_address_that_became_several_is_told_once_and_by_the_worst(
+    first: tuple[str, str], second: tuple[str, str], expected: tuple[str, str, bool]
+) -> None:
+    report = report_of(group("Team@example.com", *first) + group("eve@example.com", *second))
+    assert said(report) == [("team@example.com", *expected)]

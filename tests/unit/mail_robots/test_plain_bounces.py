@@ -291,3 +291,12 @@ def test_a_report_that_lost_its_parts_is_read_from_the_text() -> None:
     )
     assert said(report) == [("bob@example.com", "failed", "5.2.1", False)]
     assert report.returned_message_id == "ours.2@example.net"
+
+
+@pytest.mark.parametrize("names", ["A message sent by", "Unable to deliver a message from", "Sender:"])
+def test_whom_the_report_names_as_the_sender_is_no_failed_recipient(names: str) -> None:
+    report = plain(
+        f"{names}\n\n  <desk+7@example.org>\n\ncould not be delivered to one or more of its recipients.\n"
+        "The following address(es) failed:\n\n  bob@example.com\n    550 5.1.1 unknown user\n"
+    )
+    assert [r.address for r in report.recipients] == ["bob@example.com"]

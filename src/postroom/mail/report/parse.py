@@ -5,6 +5,7 @@ follow none of them are read by `report.plain`. Anyone can forge a report: match
 sent before believing it.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from postroom.mail import charset
@@ -70,7 +71,7 @@ def _delivery(mail: Mail) -> tuple[ReportedRecipient, ...]:
                 groups = groups or fields.recipient_groups(fields.groups_in_text(text))
     if not groups:
         return plain_recipients(mail)
-    return _addressed(mail, tuple(_recipient(group) for group in groups))
+    return _one_each(_addressed(mail, tuple(_recipient(group) for group in groups)))
 
 
 def _addressed(mail: Mail, recipients: tuple[ReportedRecipient, ...]) -> tuple[ReportedRecipient, ...]:
@@ -84,6 +85,22 @@ def _addressed(mail: Mail, recipients: tuple[ReportedRecipient, ...]) -> tuple[R
         known if fields.is_address(known.address) else replace(known, address=found.address)
         for known, found in zip(recipients, named, strict=True)
     )
+
+
+def _one_each(recipients: Iterable[ReportedRecipient]) -> tuple[ReportedRecipient, ...]:
+    """One for each address: the worst that is told where the sender's one recipient became several."""
+    known: dict[str, ReportedRecipient] = {}
+    for recipient in recipients:
+        told = known.setdefault(recipient.address.lower(), recipient)
+        if _gravity(recipient) > _gravity(told):
+            known[recipient.address.lower()] = recipient
+    return tuple(known.values())
+
+
+def _gravity(recipient: ReportedRecipient) -> int:
+    if recipient.action in ("delivered", "relayed", "expanded"):
+        return 0
+    return 1 if recipient.temporary else 2
 
 
 def _recipient(group: fields.Group) -> ReportedRecipient:

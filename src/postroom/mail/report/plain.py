@@ -25,6 +25,7 @@ _LISTED = re.compile(
 )
 _PROSE_AFTER = re.compile(r"[\"'>)*_\]]{0,4} +[a-z]{2,}")
 _ENDS_PROSE = (".", ":", "!", "?", ";", "-", "=", "*", "_")
+_NAMES_SENDER = ("sent by", "message from", "sender:")
 _X400 = re.compile(rf"(?:dda:SMTP|RFC-?822)=({_ADDR})", re.IGNORECASE)
 _BLOCK = re.compile(r"^[ \t]*(?:to|cc|subject|sent)[ \t]*:.*$", re.IGNORECASE | re.MULTILINE)
 _EXCHANGE = re.compile(r"your message[ \t]*\r?\n(?:.*\n){1,12}?.*did not reach", re.IGNORECASE)
@@ -147,14 +148,23 @@ def _others(addresses: Iterable[str], own: set[str]) -> Iterator[str]:
 
 
 def _listed(head: str) -> Iterator[str]:
-    """Addresses that begin a line, as lists of recipients do; not where a sentence was wrapped before one."""
-    above = ""
+    """Addresses that begin a line, as lists of recipients do.
+
+    Not where a sentence was wrapped before one, and not below words that name the sender, blank lines or not.
+    """
+    above = told = ""
     for line in head.splitlines():
-        if match := _LISTED.match(line):
-            in_sentence = above and not above.endswith(_ENDS_PROSE) and _PROSE_AFTER.match(line, match.end(1))
-            if not in_sentence:
-                yield match[1]
+        match = _LISTED.match(line)
+        if match and not _goes_on(above, line, match) and not told.lower().endswith(_NAMES_SENDER):
+            yield match[1]
         above = line.strip()
+        told = above or told
+
+
+def _goes_on(above: str, line: str, match: re.Match[str]) -> bool:
+    """Whether the address that begins `line` is in the middle of a sentence."""
+    wrapped = bool(above) and not above.endswith(_ENDS_PROSE)
+    return wrapped and _PROSE_AFTER.match(line, match.end(1)) is not None
 
 
 def _in_sentences(head: str, words: re.Pattern[str] | None) -> Iterator[str]:
