@@ -210,10 +210,10 @@ def test_a_read_receipt_without_parts_is_a_disposition() -> None:
 def test_an_old_complaint_is_known_by_subject_and_the_mail_it_returns() -> None:
     returned = (part("message/rfc822", "Message-ID: <ours@example.net>\n\nHello"),)
     subject = "complaint about message from 192.0.2.1"
-    verdict = classify(mail(subject=subject, attachments=returned))
+    verdict = classify(mail(subject=subject, text="", attachments=returned))
     assert verdict is not None
     assert verdict.kind == "complaint"
-    assert classify(mail(subject=subject)) is None
+    assert classify(mail(subject=subject, text="")) is None
 
 
 def test_an_aggregate_report_is_automatic() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from postroom.mail.authresults import trust
 from postroom.mail.automatic import classify
+from postroom.mail.automatic.senders import refuses_replies
 from postroom.mail.message import Mail
 from postroom.mail.report import parse_report
 from postroom.mail.thread import content_key, display_subject, reply_references, reply_subject
@@ -39,6 +40,12 @@ WORST = {
     "messages on one line": "your message " * (SIZE // 13),
     "wrapped": "one\nbob@example.com two\n" * (SIZE // 24),
     "prefixes": "Re: " * (SIZE // 4),
+    "marks": "[EXT] " * (SIZE // 6),
+    "open marks": "[" * SIZE,
+    "questions": "a? " * (SIZE // 3),
+    "somebody's mail": "my our " * (SIZE // 7),
+    "no and no": "no-" * (SIZE // 3),
+    "senders": "sent by\nbob@example.com\n\n" * (SIZE // 25),
 }
 
 
@@ -71,3 +78,16 @@ def test_a_megabyte_of_the_worst_header_is_read_in_time(name: str) -> None:
     assert took(lambda: classify(written)) < SECONDS
     assert took(lambda: (reply_subject(value), display_subject(value))) < SECONDS
     assert took(lambda: reply_references(value.split(), "m@x", value.split())) < SECONDS
+
+
+@pytest.mark.parametrize("name", WORST)
+def test_a_megabyte_in_the_fields_of_programs_is_read_in_time(name: str) -> None:
+    value = " ".join(WORST[name].split())
+    written = mail(
+        ("X-Auto-Response-Suppress", f"DR, OOF, AutoReply, {value}"),
+        *((field, value) for field in ("X-Mailer", "User-Agent", "Delivered-To", "Return-Path")),
+        ("X-MS-Exchange-Generated-Message-Source", "Mailbox Rules Agent"),
+        ("X-MS-Exchange-Inbox-Rules-Loop", value),
+    )
+    assert took(lambda: classify(written)) < SECONDS
+    assert took(lambda: refuses_replies((value, WORST[name]))) < SECONDS

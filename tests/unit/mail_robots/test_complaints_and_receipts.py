@@ -32,6 +32,7 @@ def test_a_complaint_without_recipients_still_names_the_message() -> None:
     report = parse_report(
         mail(
             subject="complaint about message from 192.0.2.1",
+            text="",
             attachments=(part("message/rfc822", RETURNED),),
         )
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from postroom.mail.automatic import fields, senders, words
+from postroom.mail.automatic import fields, people, senders, words
 from postroom.mail.message import Mail
 
 Kind = Literal["report", "complaint", "disposition", "vacation", "list", "bulk", "no_reply", "automatic"]
@@ -217,23 +217,58 @@ def _robot_address(signs: _Signs) -> Automatic | None:
     return None
 
 
-def _by_words(signs: _Signs) -> Automatic | None:
-    """Subject and text, which only count together; the last resort for mail without header signs."""
+def _reply_words(signs: _Signs) -> Automatic | None:
     mail = signs.mail
-    if words.names_automatic_reply(mail.subject) and (_cites(mail) or words.tells_absence(mail.text)):
+    if not words.names_automatic_reply(mail.subject):
+        return None
+    if _cites(mail) or (_answers_another(mail) and words.tells_absence(mail.text)):
         return Automatic("vacation", "reply_words")
+    return None
+
+
+def _answers_another(mail: Mail) -> bool:
+    """Whether a mail that cites none still seems to answer one, and not to speak of automatic replies."""
+    if not words.carries_subject(mail.subject):
+        return False
+    return not (people.greets(mail.text) or people.asks(mail.text))
+
+
+def _absence_words(signs: _Signs) -> Automatic | None:
+    mail = signs.mail
     if words.names_absence_of(mail.subject) and _cites(mail) and words.tells_absence(mail.text):
         return Automatic("vacation", "absence_words")
-    if words.names_receipt(mail.subject, mail.text):
-        return Automatic("disposition", "receipt_words")
-    if words.names_aggregate_report(mail.subject) and mail.attachments:
-        return Automatic("automatic", "aggregate_report")
-    returned = any(file.content_type.startswith("message/") for file in mail.attachments)
-    if words.names_complaint(mail.subject) and returned:
-        return Automatic("complaint", "complaint_words")
-    failed = words.names_report(mail.subject) and words.tells_failure(mail.text)
-    shown = returned or words.quotes_smtp(mail.text)
-    if failed and (shown or words.lists_failed_address(mail.text, signs.sender())):
+    return None
+
+
+def _receipt_words(signs: _Signs) -> Automatic | None:
+    named = words.names_receipt(signs.mail.subject, signs.mail.text)
+    return Automatic("disposition", "receipt_words") if named else None
+
+
+def _aggregate_report(signs: _Signs) -> Automatic | None:
+    named = words.names_aggregate_report(signs.mail.subject) and signs.mail.attachments
+    return Automatic("automatic", "aggregate_report") if named else None
+
+
+def _complaint_words(signs: _Signs) -> Automatic | None:
+    """Who complains in person says so in words; a provider's program only returns the mail."""
+    mail = signs.mail
+    named = words.names_complaint(mail.subject) and not mail.text.strip() and _returns_mail(mail)
+    return Automatic("complaint", "complaint_words") if named else None
+
+
+def _returns_mail(mail: Mail) -> bool:
+    return any(file.content_type.startswith("message/") for file in mail.attachments)
+
+
+def _report_words(signs: _Signs) -> Automatic | None:
+    mail = signs.mail
+    if not (words.names_report(mail.subject) and words.tells_failure(mail.text)):
+        return None
+    if people.greets(mail.text) or people.asks(mail.text) or people.tell_of_their_mail(mail.text):
+        return None
+    shown = _returns_mail(mail) or words.quotes_smtp(mail.text)
+    if shown or words.lists_failed_address(mail.text, signs.sender()):
         return Automatic("report", "report_words")
     return None
 
@@ -252,5 +287,11 @@ _RULES = (
     _machine_field,
     _no_reply,
     _robot_address,
-    _by_words,
+    # Subject and text, which only count together; the last resort for mail without header signs.
+    _reply_words,
+    _absence_words,
+    _receipt_words,
+    _aggregate_report,
+    _complaint_words,
+    _report_words,
 )

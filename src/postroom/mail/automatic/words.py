@@ -5,13 +5,13 @@ Every function looks at a bounded piece of its text in one pass.
 
 import re
 
-_LOOKED_AT = 2000
+LOOKED_AT = 2000
 _BLANK = re.compile(r"\s+")
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """The beginning of `text` in lower case with single spaces and straight quotes."""
-    return _BLANK.sub(" ", text[:_LOOKED_AT]).strip().casefold().replace("’", "'")
+    return _BLANK.sub(" ", text[:LOOKED_AT]).strip().casefold().replace("’", "'")
 
 
 _REPORT_SUBJECT = re.compile(
@@ -31,15 +31,25 @@ _REPORT_SUBJECT = re.compile(
     r"kunde inte levereras|olevererbart|kan ikke leveres|ikke levert|uleverbar|"
     r"ei voitu toimittaa|toimittamat|nedoručiteln|nedoručen|kézbesíthetetlen|"
     r"teslim edilemedi|iletilemedi|не доставлено|недоставленное|не удалось доставить|"
-    r"не може бути доставлен|配信不能|配信エラー|送信エラー|未达|无法投递|退信|無法傳遞|退件|"
+    r"не може бути доставлен|配信不能|配信できません|配信エラー|送信エラー|未达|无法投递|退信|無法傳遞|退件|"
     r"배달되지|전달 실패|תקלה במסירה|לא נמסר|تعذر التسليم|لم يتم تسليم"
 )
-_CARRIED_ON = re.compile(r"\s*(?:re|aw|antw|sv|vs|res|rif|odp|fwd?|wg|tr|rv|enc|vb|pd)\s?:", re.I)
+_PROGRAMS_PREFIX = re.compile(
+    r"\b(?:warning|notice|notification|alert|error|failure|status|message|warnung|hinweis|fehler) ?[:：]"
+)
 
 
 def names_report(subject: str) -> bool:
-    """Whether `subject` is one of a delivery report, and not a person's reply or forward of one."""
-    return not _CARRIED_ON.match(subject) and _REPORT_SUBJECT.search(_folded(subject)) is not None
+    """Whether `subject` is one of a delivery report, and not a person's reply or forward of one.
+
+    The prefixes of replies and forwards are as many as languages; all put a colon before the words.
+    """
+    told = folded(subject)
+    found = _REPORT_SUBJECT.search(told)
+    if found is None:
+        return False
+    before = _PROGRAMS_PREFIX.sub("", told[: found.start()])
+    return ":" not in before and "：" not in before
 
 
 _FAILURE_TEXT = re.compile(
@@ -63,7 +73,7 @@ _FAILURE_TEXT = re.compile(
 
 def tells_failure(text: str) -> bool:
     """Whether the beginning of `text` speaks of mail that was not delivered."""
-    return _FAILURE_TEXT.search(_folded(text)) is not None
+    return _FAILURE_TEXT.search(folded(text)) is not None
 
 
 _SMTP_WORDS = re.compile(
@@ -85,26 +95,28 @@ _MESSAGE_FAILED = re.compile(
 
 def lists_failed_address(text: str, sender: str) -> bool:
     """Whether `text` says that a message failed and names an address, not `sender`'s, on its own line."""
-    if _MESSAGE_FAILED.search(_folded(text)) is None:
+    if _MESSAGE_FAILED.search(folded(text)) is None:
         return False
-    named = _OWN_LINE.finditer(text[:_LOOKED_AT])
+    named = _OWN_LINE.finditer(text[:LOOKED_AT])
     return any(match[1].lower() != sender.lower() for match in named)
 
 
 def quotes_smtp(text: str) -> bool:
     """Whether the beginning of `text` holds what only mail systems write: codes, commands, fields."""
-    return _SMTP_WORDS.search(_folded(text)) is not None
+    return _SMTP_WORDS.search(folded(text)) is not None
 
 
 _AUTOMATIC_REPLY = (
     r"(?:out of office[ :-]{1,3})?\[?auto"
-    r"(?:mat(?:ic|ed|ische?[rs]?|isch|isk|iskt|inen|ická|yczna|ikus|isches))?[ -]?"
+    r"(?:mat(?:ic|ed|ische?[rs]?|isch|isk|iskt|ická|yczna|ikus|isches))?[ -]?"
     r"(?:reply|replied|response|respons|responder|answer|antwort|antwoord|svar|vastaus|odpověď|"
     r"odpowiedź|válasz)|automatische (?:abwesenheit|rückmeld)\w*|"
     r"abwesenheits(?:notiz|assistent|nachricht)|afwezigheids\w*|frånvaromeddelande|message d'absence|"
-    r"autosvar|"
-    r"réponse automatique|respuesta automática|resposta automática|risposta automatica|"
+    r"autosvar|automaattinen vastaus|automaatvastus|automatická odpoveď|balasan otomatis|"
+    r"samodejni odgovor|automatski odgovor|automatinis atsakymas|automātiska atbilde|"
+    r"réponse automatique|respuesta automática|resposta autom[áà]tica|risposta automatica|"
     r"odpowiedź automatyczna|otomatik yanıt|răspuns automat|"
+    r"trả lời tự động|ตอบกลับอัตโนมัติ|автоматичен отговор|"
     r"автоматический ответ|автоответ(?:чик)?|автоматична відповідь|αυτόματη απάντηση|"
     r"自動(?:返信|応答|回覆|回复|答覆)|自动(?:答复|回复)|자동 ?(?:회신|응답)|"
     r"תגובה אוטומטית|מענה אוטומטי|رد تلقائي|الرد التلقائي"
@@ -112,7 +124,7 @@ _AUTOMATIC_REPLY = (
 _ABSENCE = (
     r"out[ -]of[ -](?:the[ -])?office|ooo|away from (?:the|my) (?:office|mail)|on vacation|vacation|"
     r"abwesenheit\w*|abwesend|nicht im büro|"
-    r"absen(?:ce|t) du bureau|message d'absence|fuera de (?:la )?oficina|ausente|"
+    r"absence(?: du bureau)?|absent du bureau|message d'absence|fuera de (?:la )?oficina|ausente|"
     r"ausência|fora do escritório|fuori ufficio|assenza|afwezig\w*|niet aanwezig|"
     r"frånvaro\w*|fravær\w*|poissa\w*|nieobecno\w*|mimo kancelář|házon kívül|ofis dışında|"
     r"вне офиса|не в офисе|εκτός γραφείου|外出|不在|休假|부재|מחוץ למשרד|خارج المكتب"
@@ -141,24 +153,45 @@ _ABSENCE_TEXT = re.compile(
 )
 
 
+_MARKS = re.compile(r"(?:\[[^\]]{1,40}\] ?|ext(?:ern(?:al)?)? ?[:：] ?){0,5}")
+_ANOTHER_SUBJECT = re.compile(r"[:：] ?\S")
+
+
+def _begins(pattern: re.Pattern[str], subject: str) -> bool:
+    """Whether `subject` begins so, or does behind the marks that servers put before it ("[EXTERNAL]")."""
+    told = folded(subject)
+    return pattern.match(told) is not None or pattern.match(told, _after_marks(told)) is not None
+
+
+def _after_marks(told: str) -> int:
+    marks = _MARKS.match(told)
+    return marks.end() if marks else 0
+
+
 def names_automatic_reply(subject: str) -> bool:
     """Whether `subject` begins as programs begin it ("Automatic reply: …"), which people do not."""
-    return _AUTOMATIC_REPLY_SUBJECT.match(_folded(subject)) is not None
+    return _begins(_AUTOMATIC_REPLY_SUBJECT, subject)
+
+
+def carries_subject(subject: str) -> bool:
+    """Whether something follows a colon in `subject`, as the subject answered does."""
+    told = folded(subject)
+    return _ANOTHER_SUBJECT.search(told, _after_marks(told)) is not None
 
 
 def names_absence_of(subject: str) -> bool:
     """Whether `subject` is an absence put before another subject ("Out of office: …"), or alone."""
-    return _ABSENCE_OF_SUBJECT.match(_folded(subject)) is not None
+    return _begins(_ABSENCE_OF_SUBJECT, subject)
 
 
 def names_absence(subject: str) -> bool:
     """Whether `subject` begins with words of automatic replies; for mail known to be automatic."""
-    return _ABSENCE_SUBJECT.match(_folded(subject)) is not None
+    return _begins(_ABSENCE_SUBJECT, subject)
 
 
 def tells_absence(text: str) -> bool:
     """Whether the beginning of `text` says that the person is away or that a program replies."""
-    return _ABSENCE_TEXT.search(_folded(text)) is not None
+    return _ABSENCE_TEXT.search(folded(text)) is not None
 
 
 _RECEIPT_SUBJECT = re.compile(
@@ -166,20 +199,28 @@ _RECEIPT_SUBJECT = re.compile(
     r"gelezen|läst|lest|læst|luettu|przeczytane|přečteno|прочитано|прочтено|開封済み|已读|已讀|읽음)"
     r"(?: receipt)?\s?[:：]|(?:read|return|disposition) (?:receipt|notification)"
 )
-_RECEIPT_TEXT = re.compile(
+_YOUR_MESSAGE = re.compile(
+    r"\b(?:your (?:message|e-?mail|mail)|the (?:message|mail) (?:that )?you sent|"
+    r"ihre? (?:nachricht|e-?mail|mail)|votre (?:message|courriel|e-?mail)|(?:su|el|tu) (?:mensaje|correo)|"
+    r"(?:sua|a) mensagem|(?:il|tuo|suo|vostro) messaggio|(?:uw|je) (?:bericht|e-?mail)|"
+    r"(?:ditt|ert) meddelande|meldingen|(?:din|deres) (?:melding|meddelelse|e-?post|e-?mail)|"
+    r"ваше (?:сообщение|письмо))\b|メッセージ|メール|[您你]的?(?:邮件|消息|郵件|訊息)"
+)
+_READ = re.compile(
     r"(?:was|has been|were) (?:read|displayed|opened|deleted)|"
     r"wurde .{0,60}(?:gelesen|gelöscht|angezeigt)|"
     r"a été (?:lu|affiché|supprimé)|(?:se ha|fue) leído|foi lid|è stat[oa] lett|is gelezen|"
-    r"lästes|ble lest|blev læst|return receipt for the mail|прочитано|開封されました|已(?:被)?(?:阅读|閱讀)"
+    r"lästes|ble lest|blev læst|прочитано|開封されました|已(?:被)?(?:阅读|閱讀)"
 )
 
 
 def names_receipt(subject: str, text: str) -> bool:
     """Whether subject and text are those of a read receipt without the parts of RFC 8098."""
-    return (
-        _RECEIPT_SUBJECT.match(_folded(subject)) is not None
-        and _RECEIPT_TEXT.search(_folded(text)) is not None
-    )
+    if not _RECEIPT_SUBJECT.match(folded(subject)):
+        return False
+    told = folded(text)
+    yours = _YOUR_MESSAGE.search(told)
+    return yours is not None and _READ.search(told, yours.end()) is not None
 
 
 _COMPLAINT_SUBJECT = re.compile(
@@ -189,7 +230,7 @@ _COMPLAINT_SUBJECT = re.compile(
 
 def names_complaint(subject: str) -> bool:
     """Whether `subject` is one under which providers send complaints."""
-    return _COMPLAINT_SUBJECT.search(_folded(subject)) is not None
+    return _COMPLAINT_SUBJECT.search(folded(subject)) is not None
 
 
 _AGGREGATE_SUBJECT = re.compile(r"(?:\[[^\]]{1,20}\] )?report domain: ?\S{1,255} submitter: ?\S")
@@ -197,4 +238,4 @@ _AGGREGATE_SUBJECT = re.compile(r"(?:\[[^\]]{1,20}\] )?report domain: ?\S{1,255}
 
 def names_aggregate_report(subject: str) -> bool:
     """Whether `subject` is that of an aggregate report of DMARC (RFC 7489 section 7.2.1.1) or TLSRPT."""
-    return _AGGREGATE_SUBJECT.match(_folded(subject)) is not None
+    return _AGGREGATE_SUBJECT.match(folded(subject)) is not None
