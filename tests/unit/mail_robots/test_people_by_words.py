@@ -41,6 +41,7 @@ def test_a_person_who_asks_about_a_bounce_is_answered(text: str) -> None:
         f"Hi. This is the mail program at mx.example.com.\nWas not delivered: {REFUSED}",
         f"Hello desk@example.net,\nyour message was not delivered: {REFUSED}",
         f"Hi <desk@example.net>,\nyour message was not delivered: {REFUSED}",
+        f"Bonjour,\nVotre message n'a pas pu être délivré à :\n{REFUSED}",
         f"Sehr geehrter Absender,\nyour message was not delivered: {REFUSED}",
         f"Dear sender,\nyour message was not delivered by our mail server: {REFUSED}",
         f"Your message was not delivered: {REFUSED}\nSee https://help.example.com/?p=unknown for more.",
@@ -96,7 +97,8 @@ def test_a_report_keeps_its_own_colons(subject: str) -> None:
 def test_a_complaint_by_words_says_nothing_itself() -> None:
     subject = "Spam report"
     assert reason(mail(subject=subject, text="I got this. Please look.", attachments=(RETURNED,))) == ""
-    assert reason(mail(subject=subject, text=" \n", attachments=(RETURNED,))) == "complaint_words"
+    for text in (" \n", "This is an Example Abuse Report for an email message received from 192.0.2.1.\n"):
+        assert reason(mail(subject=subject, text=text, attachments=(RETURNED,))) == "complaint_words"
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,12 @@ _GREETING = re.compile(
     r"добрий день|доброго дня|вітаю|γεια|καλημέρα|καλησπέρα|xin chào|kính gửi)\b|"
     r"こんにちは|お世話|はじめまして|拝啓|你好|您好|안녕하세요|שלום|مرحبا|السلام عليكم|สวัสดี)"
 )
-# What programs greet, an address or a role, and how they go on to say what they are.
+# What programs greet, an address or a role, and how they go on: they say what they are, and what failed.
 _PROGRAM_GREETS = re.compile(
     r" ?(?:(?:sender|user|absender|nutzer|expéditeur|utilisateur|remitente|usuario|mittente|utente)\b|"
     r"[^\s@]{1,64}@)|"
-    r"\W{1,3}this is (?:an? (?:auto|system)|the .{0,40}(?:mail|program|server|daemon))"
+    r"\W{1,3}(?:this is (?:an? (?:auto|system)|the .{0,40}(?:mail|program|server|daemon))|"
+    r"your message (?:was|could|can)|ihre nachricht (?:konnte|wurde)|votre message n'a|su mensaje no)"
 )
 _QUESTION = re.compile(
     r"(?<!helpful)(?<=[^\W\d_]) ?\?(?=[\"')\]]?(?: |$))|[？؟]|"

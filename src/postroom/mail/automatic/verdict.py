@@ -253,8 +253,9 @@ def _aggregate_report(signs: _Signs) -> Automatic | None:
 def _complaint_words(signs: _Signs) -> Automatic | None:
     """Who complains in person says so in words; a provider's program only returns the mail."""
     mail = signs.mail
-    named = words.names_complaint(mail.subject) and not mail.text.strip() and _returns_mail(mail)
-    return Automatic("complaint", "complaint_words") if named else None
+    if not (words.names_complaint(mail.subject) and words.says_nothing_of_its_own(mail.text)):
+        return None
+    return Automatic("complaint", "complaint_words") if _returns_mail(mail) else None
 
 
 def _returns_mail(mail: Mail) -> bool:

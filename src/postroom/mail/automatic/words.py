@@ -233,6 +233,14 @@ def names_complaint(subject: str) -> bool:
     return _COMPLAINT_SUBJECT.search(folded(subject)) is not None
 
 
+_COMPLAINT_TEXT = re.compile(r"this is an? .{0,40}report for an? e-?mail|$")
+
+
+def says_nothing_of_its_own(text: str) -> bool:
+    """Whether `text` is empty or what a provider's program puts above the mail that somebody complains of."""
+    return _COMPLAINT_TEXT.match(folded(text)) is not None
+
+
 _AGGREGATE_SUBJECT = re.compile(r"(?:\[[^\]]{1,20}\] )?report domain: ?\S{1,255} submitter: ?\S")
 
 
