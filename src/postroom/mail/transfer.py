@@ -33,6 +33,7 @@ _SHORT_LINE = 76
 _NO_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _SOFT_BREAK_SPACES = re.compile(rb"=[ \t]+(?=\r?\n|\Z)")
 _SOFT_BREAK_CR = re.compile(rb"=\r(?!\n)")
+_NO_ESCAPE = re.compile(rb"=(?==)")
 _PADDING = re.compile(rb"=+")
 
 
@@ -110,9 +111,14 @@ def _piece(sextets: bytes) -> bytes:
 
 
 def decode_quoted_printable(data: bytes) -> bytes:
-    """What is no escape stays as it is; white space after a soft line break is dropped with it."""
+    """What is no escape stays as it is; white space after a soft line break is dropped with it.
+
+    RFC 2045 section 6.7, note 1.
+    """
     if b"=" not in data:
         return data
     data = _SOFT_BREAK_SPACES.sub(b"=", data)
     data = _SOFT_BREAK_CR.sub(b"=\r\n", data)
+    if b"==" in data:  # the decoder would take two of them for one
+        data = _NO_ESCAPE.sub(b"=3D", data)
     return binascii.a2b_qp(data)

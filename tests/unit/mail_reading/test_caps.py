@@ -93,6 +93,7 @@ SLOW = {
     "open brackets": HEAD + b"Cc: " + b"< " * 100_000 + b"\n\n",
     "spaces": HTML + b"<pre>" + b" " * 1_000_000 + b"x",
     "quoted": HEAD + b"Content-Transfer-Encoding: quoted-printable\n\n" + b"= " * 1_000_000,
+    "equals signs": HEAD + b"Content-Transfer-Encoding: quoted-printable\n\n" + b"=" * 2_000_000,
     "padding": ENCODED + b"\n" + b"=" * 1_000_000,
     "tags": HTML + b"<p>a" * 300_000,
     "open tags": HTML + b"<meta " * 300_000,

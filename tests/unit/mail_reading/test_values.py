@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroom.mail import calendar, filename, message_ids, parameters, uuencode
+from postroom.mail import calendar, filename, message_ids, parameters, transfer, uuencode
 from postroom.mail.flowed import unflow
 
 
@@ -29,6 +29,24 @@ from postroom.mail.flowed import unflow
 def test_parameters_are_read(text: str, value: str, expected: dict[str, str]) -> None:
     found = parameters.parse(text)
     assert (found.value, dict(found.parameters)) == (value, expected)
+
+
+@pytest.mark.parametrize(
+    ("data", "decoded"),
+    [
+        (b"a == b", b"a == b"),
+        (b"a==b===c====d", b"a==b===c====d"),
+        (b"=43==44", b"C=D"),
+        (b"==C3==95", b"=\xc3=\x95"),
+        (b"x=\r\ny", b"xy"),
+        (b"x= \t\r\ny", b"xy"),
+        (b"x=\ry", b"xy"),
+        (b"=ZZ =4", b"=ZZ =4"),
+        (b"x=", b"x"),
+    ],
+)
+def test_an_equals_sign_that_begins_no_escape_stays(data: bytes, decoded: bytes) -> None:
+    assert transfer.decode(data, "quoted-printable") == decoded
 
 
 @pytest.mark.parametrize(
