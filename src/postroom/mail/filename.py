@@ -8,6 +8,9 @@ from postroom.mail.parameters import Parameterised
 
 _SEPARATORS = re.compile(r"[/\\]")
 _UNSAFE = re.compile(r'[<>:"|?*]')
+_LINE_ENDS = re.compile("[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
+_WIDE_GAP = re.compile(r"(\s{4})\s+")  # what could push the end of a name out of sight
+_SPACES = "".join(map(chr, (0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)))
 _LONGEST = 200
 _LONGEST_EXTENSION = 20
 _EXTENSIONS = {
@@ -86,11 +89,12 @@ def default(content_type: str, number: int, subject: str = "") -> str:
 def safe(name: str) -> str:
     """`name` without folders, control, line-break and direction-changing characters, of bounded length.
 
-    Empty when nothing is left of it.
+    Spaces stay as they were written, four in a row at most. Empty when nothing is left of it.
     """
     name = unicodedata.normalize("NFC", charset.storable(name))
     name = "".join(char for char in name if _is_shown(char))
-    name = _UNSAFE.sub("_", " ".join(_SEPARATORS.split(name)[-1].split())).strip(" .") if name else ""
+    name = _LINE_ENDS.sub(" ", _SEPARATORS.split(name)[-1])
+    name = _UNSAFE.sub("_", _WIDE_GAP.sub(r"\1", name)).strip(_SPACES + ".")
     if len(name) <= _LONGEST:
         return name
     stem, dot, extension = name.rpartition(".")

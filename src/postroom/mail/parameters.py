@@ -111,7 +111,7 @@ def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
         else:
             number = int(match[2] or 0)
             sections.setdefault(match[1], {}).setdefault(number, (value, bool(match[3])))
-    joined = {name: charset.decode_header(value) for name, value in plain.items()}
+    joined = {name: charset.decode_value(value) for name, value in plain.items()}
     if not sections:
         return joined
     for name, numbered in sections.items():
@@ -128,4 +128,4 @@ def _decode_sections(sections: list[tuple[str, bool]]) -> str:
         raw = value.encode("utf-8", "replace")
         data.append(_PERCENT.sub(lambda code: bytes([int(code[1], 16)]), raw) if extended else raw)
     text = charset.decode(b"".join(data), label)[0]
-    return charset.decode_header(text)
+    return charset.decode_value(text)

@@ -9,6 +9,7 @@ from base64 import b32encode
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
+from postroom.mail import charset
 from postroom.mail.message import Mail
 
 HOP_HEADER = "X-Postroom-Hop"
@@ -87,7 +88,7 @@ def display_subject(subject: str) -> str:
 
 
 def _without(prefix: re.Pattern[str], subject: str) -> str:
-    line = " ".join(subject.split())
+    line = charset.one_line(subject)
     start = 0
     while found := prefix.match(line, start):
         start = found.end()

@@ -42,12 +42,16 @@ def storable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` with every run of white space, line ends and control characters as one space, trimmed."""
+    """`text` with every run of spaces, line ends and control characters as one space, trimmed.
+
+    Spaces that a writer chose, such as a no-break or an ideographic one, stay between words.
+    """
     if text.isascii() and text.isprintable():
         return text if "  " not in text and text.strip() == text else " ".join(text.split())
-    return " ".join(_CONTROL.sub(" ", text).split())
+    return _BLANKS.sub(" ", text).strip()
 
 
+_BLANKS = re.compile("[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -183,9 +187,17 @@ def decode_header(value: str | bytes, hint: str = "") -> str:
     ASCII are UTF-8, else charset `hint`, else Windows-1252. Linear in the length of `value`.
     """
     text = header_text(value, hint) if isinstance(value, bytes) else value
-    if "=?" in text:
-        text = _decode_words(text)
-    return one_line(storable(text))
+    return one_line(_with_words_read(text))
+
+
+def decode_value(value: str) -> str:
+    """As `decode_header`, of a value in which several spaces are not the same as one: a parameter's."""
+    text = _with_words_read(value)
+    return text.strip() if text.isprintable() else _CONTROL.sub(" ", text).strip()
+
+
+def _with_words_read(text: str) -> str:
+    return storable(_decode_words(text) if "=?" in text else text)
 
 
 def header_text(value: bytes, hint: str = "") -> str:
