@@ -36,7 +36,7 @@ def _read(raw: bytes, part: Part, index: int) -> AttachedFile:
         filename=name,
         content_type=part.content_type,
         disposition=part.disposition.value,
-        content_id=_content_id(part),
+        content_id=structure.content_id(part),
         content=content,
     )
 
@@ -46,10 +46,6 @@ def _embedded(file: EmbeddedFile, index: int) -> AttachedFile:
     return AttachedFile(
         index, name or filename.default(_OCTETS, index + 1), _OCTETS, "attachment", "", file.content
     )
-
-
-def _content_id(part: Part) -> str:
-    return charset.one_line(charset.storable(structure.value(part.block, b"content-id"))).strip("<> ")
 
 
 def _subject(message: bytes) -> str:

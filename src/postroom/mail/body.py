@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from postroom.mail import charset, flowed, html, invisible, transfer, uuencode
+from postroom.mail import charset, flowed, html, invisible, structure, transfer, uuencode
 from postroom.mail.charset.labels import codec_of
 from postroom.mail.structure import Part
 from postroom.mail.uuencode import EmbeddedFile
@@ -42,25 +42,65 @@ class _Segment:
 
 def text_parts(parts: Sequence[Part]) -> tuple[int, ...]:
     """The places of the parts that are text to be read, in order; every other leaf is an attachment."""
-    first_children: dict[int, int] = {}
+    roots = _roots(parts)
+    with_plain: set[int] = set()
+    found: list[int] = []
     for index, part in enumerate(parts):
-        first_children.setdefault(part.parent, index)
-    return tuple(
-        index
-        for index, part in enumerate(parts)
-        if _is_text(part, parts, is_first=first_children[part.parent] == index)
-    )
+        if index in roots or _is_text_beside_others(part, parts, part.parent in with_plain):
+            found += [index] if _is_text(part) else []
+        if part.content_type == "text/plain":
+            with_plain.add(part.parent)
+    return tuple(found)
 
 
-def _is_text(part: Part, parts: Sequence[Part], is_first: bool) -> bool:
+def _roots(parts: Sequence[Part]) -> set[int]:
+    """Of every multipart the child that is read first, and the message itself."""
+    children: dict[int, list[int]] = {}
+    for index, part in enumerate(parts):
+        children.setdefault(part.parent, []).append(index)
+    return {
+        _related_root(parts, parent, places) if _is_related(parts, parent) else places[0]
+        for parent, places in children.items()
+    }
+
+
+def _is_related(parts: Sequence[Part], index: int) -> bool:
+    return index >= 0 and parts[index].content_type == "multipart/related"
+
+
+def _related_root(parts: Sequence[Part], parent: int, children: Sequence[int]) -> int:
+    """What a multipart/related shows (RFC 2387 section 3.2): the part that `start` names, else the first.
+
+    Where that can hold no text, a program told them in the wrong order: the first text that is no file.
+    """
+    start = parts[parent].parameters.parameters.get("start", "").strip("<> ")
+    started = [index for index in children if start and structure.content_id(parts[index]) == start]
+    for index in (*started[:1], children[0]):
+        if parts[index].content_type.startswith(("text/", "multipart/")):
+            return index
+    unnamed = (index for index in children if _is_text(parts[index]) and not _is_named(parts[index]))
+    return next(unnamed, children[0])
+
+
+def _is_text(part: Part) -> bool:
+    """Whether it can be read as text where it stands as the only part, or as the first."""
     if part.disposition.value == "attachment":
         return False
-    if part.content_type not in {"text/plain", "text/html"}:
-        return part.parent < 0 and part.content_type.startswith("text/") and part.content_type not in _FILES
-    if is_first:
+    if part.content_type in {"text/plain", "text/html"}:
         return True
-    named = "filename" in part.disposition.parameters or "name" in part.parameters.parameters
-    return not named and parts[part.parent].content_type != "multipart/related"
+    return part.parent < 0 and part.content_type.startswith("text/") and part.content_type not in _FILES
+
+
+def _is_text_beside_others(part: Part, parts: Sequence[Part], follows_plain: bool) -> bool:
+    """Whether text that does not come first is no file: an alternative is none, whatever its name."""
+    around = parts[part.parent].content_type
+    if around == "multipart/alternative" and not (follows_plain and part.content_type == "text/plain"):
+        return True
+    return around != "multipart/related" and not _is_named(part)
+
+
+def _is_named(part: Part) -> bool:
+    return "filename" in part.disposition.parameters or "name" in part.parameters.parameters
 
 
 _FILES = frozenset({"text/calendar", "text/x-vcard", "text/vcard", "text/csv", "text/directory"})

@@ -285,3 +285,8 @@ def value(block: Block, name: bytes, hint: str = "") -> str:
     """The first field `name` (lower case) as one line of text, not decoded; raw bytes as charset `hint`."""
     written = block.first(name)
     return charset.header_text(headers.unfold(written), hint) if written else ""
+
+
+def content_id(part: Part) -> str:
+    """The Content-ID of a part (RFC 2392) as one line without its brackets; empty when it has none."""
+    return charset.one_line(charset.storable(value(part.block, b"content-id"))).strip("<> ")
