@@ -23,7 +23,7 @@ __all__ = ["Caps", "OverCaps", "parse", "parse_headers"]
 
 _BOM = b"\xef\xbb\xbf"
 _EMPTY_LINES = re.compile(rb"[\r\n]++")
-_MBOX_LINE = re.compile(rb">?From [^\n]*\n")
+_MBOX_LINE = re.compile(rb">?From (?![ \t]*:)[^\n]*\n")
 _ONCE = frozenset(
     {"from", "sender", "subject", "date", "message-id", "in-reply-to", "references", "content-type"}
     | {"content-transfer-encoding"}

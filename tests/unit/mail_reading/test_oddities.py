@@ -220,6 +220,12 @@ def test_impossible_date_is_none() -> None:
     assert read("date-impossible").date is None
 
 
+def test_a_space_before_the_first_colon_makes_no_mbox_line() -> None:
+    mail = parse(b"From : Ida Berg <ida@example.org>\nSubject: Hi\n\nBody")
+    assert mail.author is not None
+    assert (mail.author.address, mail.subject, mail.text) == ("ida@example.org", "Hi", "Body")
+
+
 def test_raw_names_are_read_in_the_charset_that_another_part_tells() -> None:
     name = "報價單.pdf".encode("big5")
     raw = (
