@@ -38,10 +38,47 @@ GERMAN = "Grüße aus München"
         ("日本語 and more", "utf-16", "ucs-2"),
         ("Smörgås", "mac-roman", "x-mac-roman"),
         ("Æther", "cp850", "ibm850"),
+        ("Привет", "koi8-r", "koi8-r (Russian, 8 bit)"),
+        ("Привет", "koi8-r", "koi8-r(russian)"),
+        ("zażółć", "iso8859-2", "ISO - 8859 - 2"),
+        ("zażółć", "iso8859-2", '3D"iso-8859-2"'),
+        ("zażółć", "iso8859-2", "latin-2"),
+        ("Œuvre €", "iso8859-15", "latin-9"),
+        ("朱镕基", "gb18030", "GB2312_CHARSET"),
+        ("“€” – š", "cp1252", "csWindows1252"),
+        ("日本語", "euc_jp", "eucjp-win"),
+        ("日本語", "euc_jp", "euc-jp-ms"),
+        ("zażółć", "cp1250", "ms-ee"),
+        ("Привет", "cp1251", "ms-cyrl"),
+        ("日本語", "cp932", "IBM943"),
+        ("日本語", "cp932", "cp943c"),
+        ("日本語", "utf-7", "x-utf-7"),
+        ("안녕", "cp949", "ks_c_5601-1987-0"),
+        ("안녕", "cp949", "ksc5601.1987"),
+        ("你好嘅", "big5hkscs", "big5-hkscs:2004"),
+        ("Привет", "koi8-r", "20866"),
+        ("zażółć", "iso8859-2", "28592"),
+        ("日本", "cp932", "128"),
+        ("사진", "cp949", "129"),
+        ("电佛", "gb18030", "134"),
+        ("圖書", "big5hkscs", "136"),
+        ("γειά", "cp1253", "161"),
+        ("ğış", "cp1254", "162"),
+        ("שלום", "cp1255", "177"),
+        ("مرحبا", "cp1256", "178"),
+        ("ąčę", "cp1257", "186"),
+        ("Привет", "cp1251", "204"),
+        ("สวัสดี", "cp874", "222"),
+        ("łąś", "cp1250", "238"),
     ],
 )
 def test_labels_mean_what_programs_mean_by_them(text: str, codec: str, label: str) -> None:
     assert decode(text.encode(codec), label)[0] == text
+
+
+@pytest.mark.parametrize("label", ["65001", "utf8-bom", "utf-8 (unicode)"])
+def test_other_names_of_utf8_are_no_repair(label: str) -> None:
+    assert decode(GERMAN.encode(), label) == (GERMAN, False)
 
 
 @pytest.mark.parametrize(

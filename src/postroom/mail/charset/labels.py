@@ -27,8 +27,10 @@ _SYNONYMS = {
     "x-utf-8": "utf-8",
     "utf8mb4": "utf-8",
     "utf-8mb4": "utf-8",
+    "utf8-bom": "utf-8",
     "unicode-1-1-utf-7": "utf-7",
     "x-unicode-2-0-utf-7": "utf-7",
+    "x-utf-7": "utf-7",
     "latin-1": "cp1252",
     "latin1": "cp1252",
     "l1": "cp1252",
@@ -43,6 +45,11 @@ _SYNONYMS = {
     "iso-8859-1-windows-3.1-latin-1": "cp1252",
     "cp819": "cp1252",
     "ansi": "cp1252",
+    "ms-ansi": "cp1252",
+    "ms-ee": "cp1250",
+    "ms-cyrl": "cp1251",
+    "latin-2": "iso8859-2",
+    "latin-9": "iso8859-15",
     "windows-1252http-equivcontent-type": "cp1252",
     "iso-8859-9": "cp1254",
     "iso_8859-9": "cp1254",
@@ -73,9 +80,11 @@ _SYNONYMS = {
     "x-euc-cn": "gb18030",
     "chinese": "gb18030",
     "csgb2312": "gb18030",
+    "gb2312_charset": "gb18030",
     "hz-gb-2312": "hz",
     "big5": "big5hkscs",
     "big5-hkscs": "big5hkscs",
+    "big5-hkscs:2004": "big5hkscs",
     "cn-big5": "big5hkscs",
     "x-x-big5": "big5hkscs",
     "csbig5": "big5hkscs",
@@ -83,10 +92,12 @@ _SYNONYMS = {
     "x-windows-950": "cp950",
     "ks_c_5601": "cp949",
     "ks_c_5601-1987": "cp949",
+    "ks_c_5601-1987-0": "cp949",
     "ks_c_5601-1989": "cp949",
     "ksc5601": "cp949",
     "ksc_5601": "cp949",
     "ksc5601-1987": "cp949",
+    "ksc5601.1987": "cp949",
     "ks-c-5601-1987": "cp949",
     "korean": "cp949",
     "euc-kr": "cp949",
@@ -106,11 +117,15 @@ _SYNONYMS = {
     "cswindows31j": "cp932",
     "mskanji": "cp932",
     "x-ms-cp932": "cp932",
+    "cp943": "cp932",
+    "cp943c": "cp932",
     "euc-jp": "euc_jp",
     "eucjp": "euc_jp",
     "x-euc-jp": "euc_jp",
     "x-euc": "euc_jp",
     "eucjp-ms": "euc_jp",
+    "eucjp-win": "euc_jp",
+    "euc-jp-ms": "euc_jp",
     "cp51932": "euc_jp",
     "iso-2022-jp": "iso2022_jp_ext",
     "iso-2022-jp-1": "iso2022_jp_ext",
@@ -143,22 +158,45 @@ _SYNONYMS = {
     "ucs-2": "utf-16",
     "iso-10646-ucs-2": "utf-16",
 }
+# Code pages of Windows by number alone, and the numbers by which its fonts name the scripts they hold.
+_SYNONYMS |= {
+    "65001": "utf-8",
+    "20127": "us-ascii",
+    "20866": "koi8-r",
+    "28591": "cp1252",
+    "28592": "iso8859-2",
+    "128": "cp932",
+    "129": "cp949",
+    "134": "gb18030",
+    "136": "big5hkscs",
+    "161": "cp1253",
+    "162": "cp1254",
+    "177": "cp1255",
+    "178": "cp1256",
+    "186": "cp1257",
+    "204": "cp1251",
+    "222": "cp874",
+    "238": "cp1250",
+}
 # Codecs of the standard library that turn bytes into something else than text, or that are no charset.
 _NO_CHARSETS = frozenset(
     {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "mbcs", "oem", "undefined"}
 )
 _LABEL = re.compile(r"[a-z0-9][a-z0-9._:+-]{0,60}", re.ASCII)
 _WINDOWS = re.compile(
-    r"(?:x-)?(?:windows|win|microsoft-cp|ms|x-cp|cp|ibm|dos|code-?page)[-_ ]?(\d{3,5})", re.ASCII
+    r"(?:x-|cs)?(?:windows|win|microsoft-cp|ms|x-cp|cp|ibm|dos|code-?page)[-_ ]?(\d{3,5})", re.ASCII
 )
 _ISO = re.compile(r"iso[-_ ]?8859[-_ ]?(\d{1,2})(?:[-_:].*)?", re.ASCII)
 
 
 @lru_cache(maxsize=256)
 def codec_of(label: str) -> str:
-    """The Python codec for a charset label; an unknown label gives "us-ascii", which claims nothing."""
-    name = label.strip().strip("\"'<>").lower()
-    name = name.split("*", 1)[0].removeprefix("charset=").strip("\"' ;")
+    """The Python codec for a charset label; an unknown label gives "us-ascii", which claims nothing.
+
+    White space and what follows as a comment are no part of a label, nor is a `=` that was encoded twice.
+    """
+    name = "".join(label.partition("(")[0].split()).strip("\"'<>").lower()
+    name = name.split("*", 1)[0].removeprefix("charset=").removeprefix("3d").strip("\"';")
     if name in _SYNONYMS:
         return _SYNONYMS[name]
     if match := _ISO.fullmatch(name):
