@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
+from postroom.mail import charset
+
 _MONTHS = {
     "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,
     "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
@@ -11,14 +13,16 @@ _ZONES = {
     "ut": 0, "utc": 0, "gmt": 0, "z": 0, "wet": 0, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7,
     "mdt": -6, "pst": -8, "pdt": -7, "akst": -9, "akdt": -8, "hst": -10, "bst": 1, "ist": 5.5, "cet": 1,
     "cest": 2, "mez": 1, "mesz": 2, "met": 1, "mest": 2, "eet": 2, "eest": 3, "msk": 3, "jst": 9, "kst": 9,
-    "hkt": 8, "sgt": 8, "aest": 10, "aedt": 11, "nzst": 12, "nzdt": 13,
+    "hkt": 8, "sgt": 8, "aest": 10, "aedt": 11, "nzst": 12, "nzdt": 13, "ast": -4, "nst": -3.5, "brt": -3,
 }  # fmt: skip
-_DAY_FIRST = re.compile(r"(?<!\d)(\d{1,2})[\s./-]{1,5}([a-z]{3})[a-z]{0,6}\.?[\s,./-]{1,5}(\d{2,4})(?!\d)")
+_DAY_FIRST = re.compile(
+    r"(?<![\d:])(\d{1,2}),?[\s./-]{1,5}([a-z]{3})[a-z]{0,6}\.?[\s,./-]{1,5}(\d{2,4})(?!\d)"
+)
 _MONTH_FIRST = re.compile(r"\b([a-z]{3})[a-z]{0,6}\.?\s{1,5}(\d{1,2})(?:st|nd|rd|th)?\b(?!:)")
 _ISO = re.compile(r"(?<!\d)(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)")
 _YEAR = re.compile(r"(?<![\d:+-])(\d{4})(?!\d)")
 _TIME = re.compile(r"(?<!\d)(\d{1,2})[:.](\d{1,2})(?:[:.](\d{1,2})(?:[.,]\d{1,9})?)?\s{0,3}(am|pm)?(?![\d:])")
-_OFFSET = re.compile(r"([+-])\s?(\d{2}):?(\d{2})(?!\d)")
+_OFFSET = re.compile(r"([+-])\s?(\d{1,2}):?(\d{2})(?!\d)")
 _BARE_OFFSET = re.compile(r"\s*(0\d|1[0-4])([0-5]\d)\s*$")
 _ZONE_NAME = re.compile(r"\b([a-z]{1,4})\b")
 _LONGEST = 200
@@ -29,7 +33,7 @@ _FIRST_YEAR, _LAST_YEAR = 2, 9998  # so that the date exists in every zone
 
 def parse(value: str) -> datetime | None:
     """An aware datetime; in UTC where no zone is told. None for what is no date or is impossible."""
-    text = value[:_LONGEST].lower()
+    text = charset.decode_header(value[:_LONGEST]).lower()
     time = _TIME.search(text)
     day = _day(text)
     if day is None:
