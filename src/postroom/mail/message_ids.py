@@ -20,9 +20,10 @@ def message_id(raw: bytes) -> str:
 def references(raw: bytes) -> tuple[str, ...]:
     """The ids of a raw References value in order, each once; bare words count when they have an @.
 
+    Ids that a program put into encoded words count too, but nothing between brackets is decoded.
     RFC 5322 section 3.6.4.
     """
-    text = _text(raw)
+    text = _with_words_read(_text(raw))
     found = _bracketed(text)
     if not found:
         found = [_CONTROL.sub("", word).strip("<>,;\"'") for word in text.split() if "@" in word]
@@ -41,6 +42,17 @@ def _text(raw: bytes) -> str:
     if "=?" in text and "<" not in text:
         return charset.decode_header(text)
     return text
+
+
+def _with_words_read(text: str) -> str:
+    """Encoded words outside brackets read; an open bracket takes all that follows it."""
+    if "=?" not in text:
+        return text
+    pieces = _BRACKETED.split(text)
+    for place in range(0, len(pieces), 2):
+        outside, bracket, rest = pieces[place].partition("<")
+        pieces[place] = f" {charset.decode_header(outside)} {bracket}{rest}"
+    return "".join(piece if place % 2 == 0 else f"<{piece}>" for place, piece in enumerate(pieces))
 
 
 def _bracketed(text: str) -> list[str]:

@@ -85,6 +85,8 @@ SLOW = {
     "parameters": HEAD + b"Content-Type: text/plain; " + b'a="' * 200_000 + b"\n\nx",
     "sections": HEAD + b"Content-Disposition: inline; " + b"a*0*=x;" * 100_000 + b"\n\nx",
     "brackets": HEAD + b"References: " + b"<" * 900_000 + b"\n\nx",
+    "brackets and words": HEAD + b"References: " + b"=?x?q?<" * 130_000 + b"\n\nx",
+    "ids in words": HEAD + b"References: " + b"<a@b> =?x?q?=3Cc@d=3E?= " * 35_000 + b"\n\nx",
     "ids": HEAD + b"References: " + b"<a@b>" * 150_000 + b"\n\nx",
     "date": HEAD + b"Date: " + b"1 " * 400_000 + b"\n\nx",
     "uu": HEAD + b"\n" + b"begin 644 a\n" * 100_000 + b"end\n",

@@ -79,10 +79,14 @@ def test_message_ids_are_kept_as_written(raw: bytes, identifier: str) -> None:
         (b"<a@b>,<c@d>", ("a@b", "c@d")),
         (b"a@b c@d", ("a@b", "c@d")),
         (b"<a@b> <c@d", ("a@b", "c@d")),
+        (b"<a@b> =?utf-8?q?=3Cc=40d=3E?=\r\n =?utf-8?q?_=3Ce=40?=\r\n =?utf-8?q?f=3E?= <g@h>",
+         ("a@b", "c@d", "e@f", "g@h")),
+        (b"<=?utf-8?q?a?=@b> =?utf-8?q?no_id?= <c@=?x?q?d?=>", ("=?utf-8?q?a?=@b", "c@=?x?q?d?=")),
+        (b"=?utf-8?q?=3Ca=40b=3E?= <c@=?x?q?d?=", ("a@b", "c@=?x?q?d?=")),
         (b"nothing here", ()),
         (b"", ()),
     ],
-)
+)  # fmt: skip
 def test_references_are_unique_and_in_order(raw: bytes, identifiers: tuple[str, ...]) -> None:
     assert message_ids.references(raw) == identifiers
 
