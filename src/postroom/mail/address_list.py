@@ -4,15 +4,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from postroom.mail import charset
+from postroom.mail import charset, comments
 
 _ENCODED_WORD = r"=\?[^?\s]{1,75}\?[bBqQ]\?[^?]*\?="
 _ATOM = rf"{_ENCODED_WORD}|\[[^\[\]<>]{{0,255}}\]|[^\s\"(),:;<>\[\]=]+|=+"
 
 
-def _grammar(quotes: bool, comments: bool) -> re.Pattern[str]:
+def _grammar(quotes: bool, parentheses: bool) -> re.Pattern[str]:
     """One token; a quote or parenthesis that is known to have no partner is a plain character."""
-    plain = r"\[\])" + ("" if quotes else '"') + ("" if comments else "(")
+    plain = r"\[\])" + ("" if quotes else '"') + ("" if parentheses else "(")
     return re.compile(
         rf"(?P<space>\s+)|(?P<atom>{_ATOM})|(?P<other>[{plain}]+)|(?P<quote>\")|(?P<open>\()"
         r"|(?P<special>,(?:[\s,]*,)?|[:;<>])|(?P<bracket>\[)"
@@ -25,7 +25,6 @@ _SIMPLE = re.compile(
     rf"\s*+(?:(?:\"([^\"\\]++)\"\s*+|({_WORD}(?: {_WORD})*+)\s*+)?+<({_WORD}@{_WORD})>|({_WORD}@{_WORD}))\s*+"
 )
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_PARENTHESES = re.compile(r"\\.|[()]", re.DOTALL)
 _QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.)*"@\S+')
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
@@ -125,20 +124,11 @@ def _tokens(value: str) -> Iterator[_Token]:
             if quoted:
                 kind, text, position = "quoted", quoted[1], quoted.end()
         elif kind == "open":
-            end = _comment_end(value, match.start())
+            end = comments.end_of(value, match.start())
             comments_close = end >= 0
             if comments_close:
                 kind, text, position = "comment", value[position : end - 1], end
         yield _Token(kind, text)
-
-
-def _comment_end(value: str, start: int) -> int:
-    depth = 0
-    for match in _PARENTHESES.finditer(value, start):
-        depth += {"(": 1, ")": -1}.get(match[0], 0)
-        if depth == 0:
-            return match.end()
-    return -1
 
 
 def _open_angle(draft: _Draft) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from postroom.mail import charset
+from postroom.mail import charset, comments
+from postroom.mail.charset.labels import codec_of
 
 _MAIN = re.compile(r"[\s\"';]*([^;\s\"',]*)")
 _NAME = re.compile(r"[\s;,]*([^\s=;,\"]{1,100})")
@@ -18,6 +19,7 @@ _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _LONGEST_VALUE = 65_536
 _LONGEST_REMEMBERED = 100
 _MOST_PARAMETERS = 100
+_WHOLE = -1  # in place of a section's number: `name*=` holds all of the value
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ def _parse_short(text: str) -> Parameterised:
 
 
 def _parse(text: str) -> Parameterised:
+    text = comments.without_leading(text) if "(" in text else text
     main = _MAIN.match(text)
     position = main.end() if main else 0
     pairs: list[tuple[str, str]] = []
@@ -109,13 +112,14 @@ def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
         if match is None:
             plain.setdefault(name, value)
         else:
-            number = int(match[2] or 0)
+            number = int(match[2]) if match[2] else _WHOLE
             sections.setdefault(match[1], {}).setdefault(number, (value, bool(match[3])))
     joined = {name: charset.decode_value(value) for name, value in plain.items()}
-    if not sections:
-        return joined
     for name, numbered in sections.items():
-        joined[name] = _decode_sections([numbered[number] for number in sorted(numbered)])
+        if _WHOLE in numbered:
+            joined[name] = _decode_sections([numbered[_WHOLE]])
+        elif 0 in numbered or name not in joined:
+            joined[name] = _decode_sections([numbered[number] for number in sorted(numbered)])
     return joined
 
 
@@ -123,9 +127,17 @@ def _decode_sections(sections: list[tuple[str, bool]]) -> str:
     label = ""
     data: list[bytes] = []
     for index, (value, extended) in enumerate(sections):
-        if index == 0 and extended and value.count("'") >= 2:
-            label, _, value = value.split("'", 2)
+        if index == 0 and extended:
+            label, value = _label_and_value(value)
         raw = value.encode("utf-8", "replace")
         data.append(_PERCENT.sub(lambda code: bytes([int(code[1], 16)]), raw) if extended else raw)
     text = charset.decode(b"".join(data), label)[0]
     return charset.decode_value(text)
+
+
+def _label_and_value(value: str) -> tuple[str, str]:
+    """`charset'language'value`, where some programs leave out the language and its quote."""
+    pieces = value.split("'", 2)
+    if len(pieces) == 3 or (len(pieces) == 2 and codec_of(pieces[0]) != codec_of("")):
+        return pieces[0], pieces[-1]
+    return "", value

@@ -264,7 +264,12 @@ def _read_part(block: Block, parent: int, depth: int, default_type: str, hint: s
 
 
 def _content_type(written: str, default: str) -> str:
-    """The media type; one that is none (RFC 2045 section 5.2) counts as the default."""
+    """The media type; one that is none (RFC 2045 section 5.2) counts as the default.
+
+    No encoded word belongs there, but some programs write one.
+    """
+    if written.startswith("=?"):
+        written = charset.decode_header(written).partition(";")[0].strip().lower()
     if _TYPE.fullmatch(written):
         return written
     return {"html": "text/html", "multipart": "multipart/mixed"}.get(written.strip("/"), default)

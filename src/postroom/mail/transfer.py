@@ -3,7 +3,7 @@
 import binascii
 import re
 
-from postroom.mail import uuencode
+from postroom.mail import comments, uuencode
 
 _NAMES = {
     "base64": "base64",
@@ -25,6 +25,7 @@ _NAMES = {
 }
 _BASE64_AND_LINE_ENDS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
 _BASE64_AND_SPACES = _BASE64_AND_LINE_ENDS + b" \t"
+_LONGEST_NAME = 1_000  # with comments
 _SAMPLE = 4_096
 _MOST_FOREIGN = 0.1
 _FEW_FOREIGN = 3
@@ -54,6 +55,8 @@ def decode(data: bytes, encoding: str) -> bytes:
 
 def name_of(encoding: str) -> str:
     """The encoding that a header value means: base64, quoted-printable, uuencode, or "" for none."""
+    if "(" in encoding:
+        encoding = comments.without_leading(encoding[:_LONGEST_NAME]).partition("(")[0]
     words = encoding.replace(";", " ").replace('"', " ").lower().split()
     return _NAMES.get(words[0], "") if words else ""
 

@@ -17,7 +17,10 @@ class EmbeddedFile:
 
 
 def extract(data: bytes) -> tuple[bytes, tuple[EmbeddedFile, ...]]:
-    """The text without its uuencoded blocks, and those files. What has no `end` stays text. Linear."""
+    """The text without its uuencoded blocks, and those files. Linear.
+
+    What has no `end`, or neither name nor content, stays text.
+    """
     if b"begin " not in data:
         return data, ()
     kept: list[bytes] = []
@@ -25,9 +28,10 @@ def extract(data: bytes) -> tuple[bytes, tuple[EmbeddedFile, ...]]:
     position = 0
     while begin := _BEGIN.search(data, position):
         content, after, ended = _read_lines(data, begin.end())
-        if ended:
+        name = begin[1].strip()
+        if ended and (name or content):
             kept.append(data[position : begin.start()])
-            files.append(EmbeddedFile(begin[1].strip(), content))
+            files.append(EmbeddedFile(name, content))
         else:
             kept.append(data[position:after])
         position = after

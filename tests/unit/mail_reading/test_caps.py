@@ -83,6 +83,8 @@ SLOW = {
     "encoded words": HEAD + b"Subject: " + b"=?utf-8?q?a?= " * 60_000 + b"\n\nx",
     "open words": HEAD + b"Comments: a\nSubject: " + b"=?utf-8?q?" * 90_000 + b"\n\nx",
     "parameters": HEAD + b"Content-Type: text/plain; " + b'a="' * 200_000 + b"\n\nx",
+    "comments in a type": HEAD + b"Content-Type: " + b"(" * 900_000 + b"\n\nx",
+    "comments in an encoding": HEAD + b"Content-Transfer-Encoding: " + b"()" * 400_000 + b"\n\nx",
     "sections": HEAD + b"Content-Disposition: inline; " + b"a*0*=x;" * 100_000 + b"\n\nx",
     "brackets": HEAD + b"References: " + b"<" * 900_000 + b"\n\nx",
     "brackets and words": HEAD + b"References: " + b"=?x?q?<" * 130_000 + b"\n\nx",

@@ -226,6 +226,19 @@ def test_a_space_before_the_first_colon_makes_no_mbox_line() -> None:
     assert (mail.author.address, mail.subject, mail.text) == ("ida@example.org", "Hi", "Body")
 
 
+@pytest.mark.parametrize(
+    ("written", "content_type"),
+    [
+        ('=?windows-1252?q?application/pdf; name="lines.pdf"', "application/pdf"),
+        ("=?utf-8?q?application/pdf=3B_name=3Dlines.pdf?=; name=lines.pdf", "application/pdf"),
+        ("(as it should be) application/pdf; name=lines.pdf", "application/pdf"),
+    ],
+)
+def test_a_type_is_known_behind_a_comment_and_in_an_encoded_word(written: str, content_type: str) -> None:
+    (file,) = parse(f"Subject: Hi\nContent-Type: {written}\n\n%PDF".encode()).attachments
+    assert (file.content_type, file.filename) == (content_type, "lines.pdf")
+
+
 def test_raw_names_are_read_in_the_charset_that_another_part_tells() -> None:
     name = "報價單.pdf".encode("big5")
     raw = (

@@ -22,6 +22,13 @@ from postroom.mail.flowed import unflow
         ("a/b; n*=utf-8'en'%C3%BCber", "a/b", {"n": "über"}),
         ("a/b; n*1*=%BC; n*0*=utf-8''%C3; n*2=.txt", "a/b", {"n": "ü.txt"}),
         ("a/b; n=fallback; n*=iso-8859-1''%FC", "a/b", {"n": "ü"}),
+        ("a/b; n*=UTF-8'foo-%41", "a/b", {"n": "foo-A"}),
+        ("a/b; n*=it's%41", "a/b", {"n": "it'sA"}),
+        ("a/b; n*0*=utf-8''part; n*=utf-8''whole; n*1=s", "a/b", {"n": "whole"}),
+        ("a/b; n=basic; n*1=foo; n*2=bar", "a/b", {"n": "basic"}),
+        ("a/b; n*1=foo; n*2=bar", "a/b", {"n": "foobar"}),
+        ("(a (b) \\) c) (d)\ta/b; x=1", "a/b", {"x": "1"}),
+        ("(a/b; x=1", "(a/b", {"x": "1"}),
         ("a/b; n*=%FC", "a/b", {"n": "ü"}),
         ("a/b; n==?utf-8?b?w7w=?=", "a/b", {"n": "ü"}),
         ("a/b; =x; y", "a/b", {}),
@@ -49,6 +56,13 @@ def test_parameters_are_read(text: str, value: str, expected: dict[str, str]) ->
 )
 def test_an_equals_sign_that_begins_no_escape_stays(data: bytes, decoded: bytes) -> None:
     assert transfer.decode(data, "quoted-printable") == decoded
+
+
+@pytest.mark.parametrize(
+    "name", ["(8 bit) base64", "base64 (8 bit)", '"base64"', "BASE64;", " (a (b)) base64(c)"]
+)
+def test_a_transfer_encoding_is_known_among_comments(name: str) -> None:
+    assert transfer.name_of(name) == "base64"
 
 
 @pytest.mark.parametrize(
@@ -149,3 +163,9 @@ def test_a_uuencoded_block_without_its_end_stays_text() -> None:
     text, files = uuencode.extract(b"a\n" + data + b"`\nend\nb\n")
     assert text == b"a\nb\n"
     assert [(file.name, file.content) for file in files] == [(b"a.txt", b"Cat")]
+
+
+def test_a_uuencoded_block_without_name_and_content_is_text() -> None:
+    data = b"begin 644   \nend\n"
+    assert uuencode.extract(data) == (data, ())
+    assert len(uuencode.extract(b"begin 644   \n#0V%T\n`\nend\n")[1]) == 1
