@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import idna
 
-from postroom.mail import address_list
+from postroom.mail import address_list, charset
 from postroom.mail.message import Address
 
 _LONGEST_LOCAL = 64
@@ -16,6 +16,7 @@ _LONGEST_NAME = 300
 _LABEL = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?")
 _DOT_ATOM = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 _QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.)+"')
+_ENCODED_WORDS = re.compile(r"(?:=\?[^?\s]{1,75}\?[bBqQ]\?[^?]*+\?=\s*+)++")
 _FORBIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")
 
@@ -32,6 +33,24 @@ def parse_addresses(value: str, most: int | None = None) -> tuple[Address, ...]:
     return tuple(Address(entry.name, entry.address) for entry in address_list.split(value, most))
 
 
+def parse_recipients(value: str, most: int | None = None) -> tuple[Address, ...]:
+    """As `parse_addresses`, of a field that decides nothing: also one that is encoded as a whole.
+
+    RFC 2047 section 5 forbids that, but some programs do it; only what is one clear mailbox is taken.
+    """
+    return tuple(_decoded(entry) for entry in address_list.split(value, most))
+
+
+def _decoded(entry: address_list.Entry) -> Address:
+    encoded = entry.address or entry.bare_name
+    if "=?" in encoded and _ENCODED_WORDS.fullmatch(encoded):
+        text = charset.decode_header(encoded)
+        inner = address_list.split(text, 2)
+        if len(inner) == 1 and not (inner[0].odd or _has_control(text) or _fault_of(inner[0].address)):
+            return Address((entry.address and entry.name) or inner[0].name, inner[0].address)
+    return Address(entry.name, entry.address)
+
+
 def parse_author(from_values: Sequence[str]) -> Address | None:
     """Who wrote it, when no parser could say otherwise; else None (RFC 5322 section 3.6.2, stricter).
 
@@ -40,7 +59,7 @@ def parse_author(from_values: Sequence[str]) -> Address | None:
     """
     if len(from_values) != 1:
         return None
-    entries = address_list.split(from_values[0])
+    entries = address_list.split(from_values[0], 2)
     if len(entries) != 1 or _has_control(from_values[0].replace("\t", " ")):
         return None
     entry = entries[0]

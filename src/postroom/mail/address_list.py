@@ -51,21 +51,37 @@ class _Token:
 
 @dataclass(slots=True)
 class _Draft:
-    """What has been read of one mailbox. `inside` is None until its `<` came."""
+    """What has been read of one mailbox. `inside` is None until its `<` came.
+
+    `first` is what the brackets hold first, `has_at` whether any of it has an @.
+    """
 
     before: list[_Token] = field(default_factory=list)
     inside: list[_Token] | None = None
     after: list[_Token] = field(default_factory=list)
     closed: bool = False
     odd: bool = False
+    first: str = ""
+    has_at: bool = False
 
     def add(self, token: _Token) -> None:
         if self.inside is None:
             self.before.append(token)
         elif not self.closed:
             self.inside.append(token)
+            self.first = self.first or (token.text if token.kind not in {"space", "comment"} else "")
+            self.has_at = self.has_at or "@" in token.text
         else:
             self.after.append(token)
+
+    def reopen(self) -> None:
+        """What stood in brackets is no address but part of the name; another `<` came."""
+        inside = self.inside or []
+        if self.first:
+            closing = [_Token("other", ">")] if self.closed else []
+            self.before += [_Token("other", "<"), *inside, *closing]
+        self.before += self.after
+        self.inside, self.after, self.closed, self.odd, self.first = [], [], False, True, ""
 
     @property
     def in_angle(self) -> bool:
@@ -88,7 +104,7 @@ def split(value: str, most: int | None = None) -> tuple[Entry, ...]:
         if token.kind != "special":
             draft.add(token)
         elif token.text == "<":
-            if draft.closed:
+            if draft.closed and draft.has_at:
                 entries.extend(
                     _finish(_Draft(draft.before, draft.inside, [], closed=True, odd=True), in_group)
                 )
@@ -136,10 +152,10 @@ def _open_angle(draft: _Draft) -> None:
         draft.inside = []
         return
     draft.odd = True
-    if all(token.kind == "space" for token in draft.inside):
-        draft.inside.clear()
-    else:
+    if draft.has_at:
         draft.add(_Token("other", "<"))
+    else:
+        draft.reopen()
 
 
 def _close_angle(draft: _Draft) -> None:
@@ -150,7 +166,7 @@ def _close_angle(draft: _Draft) -> None:
 
 
 def _is_route(draft: _Draft) -> bool:
-    return bool(draft.inside) and _plain(draft.inside or []).startswith("@")
+    return draft.first.startswith("@")
 
 
 def _has_address(draft: _Draft) -> bool:
@@ -174,28 +190,26 @@ def _behind(draft: _Draft) -> list[Entry]:
 
 def _with_angle(draft: _Draft) -> Entry:
     inside = draft.inside or []
-    address = _compact(_plain(inside))
+    address = _compact(inside)
     odd = draft.odd or not draft.closed or _is_broken(inside) or _is_broken(draft.before)
     odd = odd or any(token.kind not in {"space", "comment"} for token in draft.after)
     if address.endswith(";") and ":" in address:
         return Entry(address.partition(":")[0], "", "", odd=True)
     if address.startswith("@") and ":" in address:
-        address = address.rpartition(":")[2]
+        address = address.rpartition(":")[2].strip()
     address = address.removeprefix("mailto:")
     if " " in address and '"' not in address:
         address = ""
     name = _phrase(draft.before) or _phrase(draft.after) or _comments(draft.before + draft.after)
-    bare = " ".join(token.text for token in draft.before if token.kind in {"atom", "other"})
-    return Entry(name, address, bare, odd)
+    return Entry(name, address, _bare(draft.before), odd)
 
 
 def _without_angle(draft: _Draft) -> list[Entry]:
     """`addr`, `addr (name)`, and what should have had brackets: `name addr`, `addr addr`."""
-    text = _plain(draft.before)
-    whole = _compact(text)
+    whole = _compact(draft.before)
     odd = draft.odd or draft.inside is not None or _is_broken(_trimmed(draft.before))
     if "@" not in whole or whole.endswith('"'):
-        return [Entry(_phrase(draft.before), "", "", True)]
+        return [Entry(_phrase(draft.before), "", _bare(draft.before), True)]
     if " " not in whole or _QUOTED_LOCAL.fullmatch(whole):
         return [Entry(_comments(draft.before), whole, "", odd)]
     words = whole.split(" ")
@@ -203,10 +217,15 @@ def _without_angle(draft: _Draft) -> list[Entry]:
     if len(addresses) == len(words):
         return [Entry("", word, "", True) for word in words]
     address = addresses[-1]
-    words.remove(address)
-    return [
-        Entry(charset.decode_header(" ".join(words)).strip('"'), _unbracketed(address.strip("'\"")), "", True)
-    ]
+    return [Entry(_name_beside(address, draft.before, words), _unbracketed(address.strip("'\"")), "", True)]
+
+
+def _name_beside(address: str, tokens: list[_Token], words: list[str]) -> str:
+    """The name that stands with an address without brackets: what is left of the tokens, else the words."""
+    kept = [token for token in tokens if token.kind != "atom" or token.text != address]
+    if len(kept) < len(tokens):
+        return _phrase(kept)
+    return charset.decode_header(" ".join(word for word in words if word != address)).strip('"')
 
 
 def _unbracketed(address: str) -> str:
@@ -245,11 +264,18 @@ def _plain(tokens: list[_Token]) -> str:
     return "".join(out)
 
 
-def _compact(text: str) -> str:
+def _bare(tokens: list[_Token]) -> str:
+    return " ".join(token.text for token in tokens if token.kind in {"atom", "other"})
+
+
+def _compact(tokens: list[_Token]) -> str:
     """White space around `@` and `.` removed when that leaves one word (RFC 5322 section 4.4)."""
-    text = " ".join(text.split())
+    text = " ".join(_plain(tokens).split())
+    if " " not in text:
+        return text
     tight = text.replace(" @", "@").replace("@ ", "@").replace(" .", ".").replace(". ", ".")
-    return tight if " " not in tight else text
+    quoted = sum(" ".join(token.text.split()).count(" ") for token in tokens if token.kind == "quoted")
+    return tight if tight.count(" ") == quoted else text
 
 
 def _phrase(tokens: list[_Token]) -> str:

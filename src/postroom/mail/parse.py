@@ -28,7 +28,8 @@ _ONCE = frozenset(
     {"from", "sender", "subject", "date", "message-id", "in-reply-to", "references", "content-type"}
     | {"content-transfer-encoding"}
 )
-_ADDRESS_FIELDS = ("from", "reply-to", "to", "cc", "bcc")
+_RECIPIENT_FIELDS = ("to", "cc", "bcc")
+_ADDRESS_FIELDS = ("from", "reply-to", *_RECIPIENT_FIELDS)
 _LONGEST_ADDRESSES = 250_000
 _MOST_SHOWN = 1_000
 _CALENDAR_TYPES = frozenset({"text/calendar", "application/ics"})
@@ -161,8 +162,10 @@ def _addresses(fields: Mapping[str, list[str]], most: int | None) -> dict[str, t
         if most is not None:
             raise TooMuch("too_many_recipients")
         values = {name: [value[:10_000] for value in all_[:3]] for name, all_ in values.items()}
-    lists = {name: tuple(_each(all_, most)) for name, all_ in values.items()}
-    if most is not None and sum(len(lists[name]) for name in ("to", "cc", "bcc")) > most:
+    if most is not None and any(len(all_) > most for all_ in values.values()):
+        raise TooMuch("too_many_recipients")
+    lists = {name: _mailboxes(name, all_, most) for name, all_ in values.items()}
+    if most is not None and sum(len(lists[name]) for name in _RECIPIENT_FIELDS) > most:
         raise TooMuch("too_many_recipients")
     return lists
 
@@ -172,10 +175,16 @@ def _addressed(mailboxes: Sequence[Address]) -> tuple[Address, ...]:
     return tuple(mailbox for mailbox in mailboxes if mailbox.address)
 
 
-def _each(values: Iterable[str], most: int | None) -> Iterable[Address]:
-    """The mailboxes of the values, read no further than one beyond `most` of a value."""
-    for value in values:
-        yield from address.parse_addresses(value, _MOST_SHOWN if most is None else most + 1)
+def _mailboxes(name: str, values: Sequence[str], most: int | None) -> tuple[Address, ...]:
+    """The mailboxes in all fields `name`, read no further than one beyond `most`."""
+    limit = _MOST_SHOWN if most is None else most + 1
+    read = address.parse_recipients if name in _RECIPIENT_FIELDS else address.parse_addresses
+    found: list[Address] = []
+    for value in values[:limit]:
+        found += read(value, limit - len(found))
+        if len(found) >= limit:
+            break
+    return tuple(found)
 
 
 def _header_notes(values: Mapping[str, list[str]], block: Block) -> tuple[str, ...]:

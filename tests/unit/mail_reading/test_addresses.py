@@ -11,6 +11,7 @@ from postroom.mail.address import (
     normalise,
     parse_addresses,
     parse_author,
+    parse_recipients,
 )
 
 LISTS = {
@@ -44,6 +45,15 @@ LISTS = {
     "Ida <mailto:i@e.org>": [("Ida", "i@e.org")],
     "Ida <i at e.org>": [("Ida", "")],
     "Ida <i@e.org.>": [("Ida", "i@e.org")],
+    "Sales <EMEA> <sales@x.com>, b@c.d": [("Sales <EMEA>", "sales@x.com"), ("", "b@c.d")],
+    "John <ACME> Doe <j@a.com>": [("John <ACME> Doe", "j@a.com")],
+    "Ida <> <i@e.org>": [("Ida", "i@e.org")],
+    "ida > bo < test <i@e.org>": [("ida bo < test", "i@e.org")],
+    "Ida <i@e.org <b@e.org>": [("Ida", "")],
+    '"Doe, \\"J\\"" j@x.y': [('Doe, "J"', "j@x.y")],
+    '<  "some  one" @ example . com >': [("", '"some one"@example.com')],
+    '"some one" @ example . com': [("", '"some one"@example.com')],
+    "< (c) @h1 , @h2 . d2: foo@bar.org>, b@e.org": [("", "foo@bar.org"), ("", "b@e.org")],
     "Whoever": [("Whoever", "")],
     "Ida <>": [("Ida", "")],
     ", , i@e.org, ,": [("", "i@e.org")],
@@ -59,14 +69,34 @@ def test_lists_are_read_as_people_mean_them(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["(", "<", '"', '<\\"', "a@b,", "=?x?q?", "()", "[", "a:", " ", "@a,", "\\"]
+    ("value", "name", "address"),
+    [
+        ("=?utf-8?q?Ida_=3Cida=40example=2Eorg=3E?=", "Ida", "ida@example.org"),
+        ("=?utf-8?b?IklkYSIgPGlkYUBleGFtcGxlLm9yZz4=?=", "Ida", "ida@example.org"),
+        ("=?utf-8?q?ida=40?= =?utf-8?q?example=2Eorg?=", "", "ida@example.org"),
+        ("=?utf-8?q?I?= <=?utf-8?q?ida@example=2Eorg?=>", "I", "ida@example.org"),
+        ("=?utf-8?q?Ida_B?=", "Ida B", ""),
+        ("=?utf-8?q?a=40b=2C_c=40d?=", "a@b, c@d", ""),
+        ("=?utf-8?q?a_<b=40c>_<d=40e>?=", "a <b@c> <d@e>", ""),
+        ('"=?utf-8?q?ida=40example=2Eorg?="', "ida@example.org", ""),
+        ("<=?utf-8?q?no_address?=>", "", "=?utf-8?q?no_address?="),
+    ],
 )
-def test_hostile_values_cost_little(piece: str) -> None:
-    value = (piece * 100_000)[:100_000]
-    start = time.thread_time()
-    parse_addresses(value)
+def test_a_recipient_may_be_encoded_as_a_whole(value: str, name: str, address: str) -> None:
+    assert [(box.name, box.address) for box in parse_recipients(value)] == [(name, address)]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["(", "<", '"', '<\\"', "a@b,", "=?x?q?", "()", "[", "a:", " ", "@a,", "\\", "a<", "<a>", "=?x?q?a?="],
+)
+@pytest.mark.parametrize("start", ["", "<", "<@a,", "<()@a", '<"'])
+def test_hostile_values_cost_little(piece: str, start: str) -> None:
+    value = (start + piece * 100_000)[:100_000]
+    begun = time.thread_time()
+    parse_recipients(value)
     parse_author([value])
-    assert time.thread_time() - start < 5
+    assert time.thread_time() - begun < 5
 
 
 @pytest.mark.parametrize(
@@ -115,6 +145,11 @@ def test_d5_a_clear_author_is_known(value: str, address: str) -> None:
         ["ida@-example.org"],
         ["ida"],
         ["Ida <>"],
+        ["Sales <EMEA> <sales@example.org>"],
+        ["ida < test <ida@example.org>"],
+        ["Ida <> <ida@example.org>"],
+        ["=?utf-8?q?Ida_=3Cida=40example=2Eorg=3E?="],
+        ["Ida <=?utf-8?q?ida=40example=2Eorg?=>"],
         ["@example.org"],
     ],
 )

@@ -47,6 +47,14 @@ def test_over_a_cap_the_envelope_is_left(raw: bytes, reason: str) -> None:
     assert (envelope.text, envelope.html, envelope.attachments) == ("", None, ())
 
 
+@pytest.mark.parametrize("value", [b"a@b", b"a@b, c@d", b"", b","])
+def test_many_fields_of_one_name_are_shown_no_longer_than_one(value: bytes) -> None:
+    with pytest.raises(OverCaps) as caught:
+        parse(HEAD + (b"Cc: " + value + b"\n") * 20_000 + b"\nx")
+    assert caught.value.reason == "too_many_recipients"
+    assert len(caught.value.envelope.cc) <= 1_000
+
+
 def test_at_the_caps_everything_is_read() -> None:
     assert "deep inside" in parse(nested(100)).text
     assert parse(many_parts(999)).text.count("part") == 999
@@ -94,6 +102,8 @@ SLOW = {
     "uu": HEAD + b"\n" + b"begin 644 a\n" * 100_000 + b"end\n",
     "uu name": HEAD + b"\nbegin 644 " + b" " * 300_000 + b"x\n",
     "carriage returns": HEAD + b"X-A: " + b"\r" * 500_000 + b"x\n\n",
+    "copies": HEAD + b"Cc: a@b\n" * 70_000 + b"\nx",
+    "empty copies": HEAD + b"Cc:,\n" * 190_000 + b"\nx",
     "open brackets": HEAD + b"Cc: " + b"< " * 100_000 + b"\n\n",
     "spaces": HTML + b"<pre>" + b" " * 1_000_000 + b"x",
     "quoted": HEAD + b"Content-Transfer-Encoding: quoted-printable\n\n" + b"= " * 1_000_000,
