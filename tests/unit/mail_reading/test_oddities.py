@@ -239,6 +239,31 @@ def test_a_type_is_known_behind_a_comment_and_in_an_encoded_word(written: str, c
     assert (file.content_type, file.filename) == (content_type, "lines.pdf")
 
 
+@pytest.mark.parametrize(
+    ("value", "line", "names"),
+    [
+        ("a@b.c", "Some junk line", [""]),
+        ("Ida <a@b.c>", "Some junk line", ["Ida"]),
+        ("a@b.c,", "Ida <d@e.f>", ["", "Ida"]),
+        ("a@b.c,", "Ida Berg\n <d@e.f>", ["", "Ida Berg"]),
+        ('d@e.f, "Ida', 'Berg" <a@b.c>', ["", "Ida Berg"]),
+        ("d@e.f (Ida", "Berg)", ["Ida Berg"]),
+        ("d@e.f", "Ida <a@b.c>", ["d@e.f Ida"]),
+    ],
+)
+def test_a_line_foreign_to_addresses_is_no_part_of_them(value: str, line: str, names: list[str]) -> None:
+    mail = parse(f"From: i@e.org\nTo: {value}\n{line}\nSubject: Hi\n\nBody".encode())
+    assert [box.name for box in mail.to] == names
+    assert (mail.subject, mail.notes) == ("Hi", ("damaged_headers",))
+
+
+def test_d5_a_line_dropped_behind_the_author_leaves_it_in_doubt() -> None:
+    mail = parse(b"From: ida@example.org\n.example.net\nSubject: Hi\n\nBody")
+    assert (mail.author, mail.subject) == (None, "Hi")
+    assert mail.from_ is not None
+    assert mail.from_.address == "ida@example.org"
+
+
 def test_raw_names_are_read_in_the_charset_that_another_part_tells() -> None:
     name = "報價單.pdf".encode("big5")
     raw = (
