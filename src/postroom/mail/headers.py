@@ -18,6 +18,7 @@ _FOLD = re.compile(rb"(?<!\r)\r*+\n(?=[ \t])")
 _LINE_END = re.compile(rb"[\r\n]+")
 _OTHER_LINE_END = re.compile("[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _OF_ADDRESSES = re.compile(rb"[@<>]")
+_NO_WORD = re.compile(rb"[^\w\s-]")
 _REST_OF_ADDRESS = re.compile(rb"[^\s<>]{0,255}>[\s,;]*$")
 _ADDRESS_FIELDS = frozenset({b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"})
 _EMPTY_LINES = (b"\n", b"\r\n")
@@ -26,15 +27,11 @@ _LOOK_AHEAD_LINES = 5
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A header block as it stands: raw (name, value) pairs, where the body begins, whether lines were odd.
-
-    `cut` are the names (lower case) of fields behind which a line was dropped.
-    """
+    """A header block as it stands: raw (name, value) pairs, where the body begins, whether lines were odd."""
 
     fields: tuple[tuple[bytes, bytes], ...]
     body: int
     damaged: bool
-    cut: frozenset[bytes]
     firsts: Mapping[bytes, bytes] = field(repr=False)
 
     def first(self, name: bytes) -> bytes:
@@ -50,7 +47,6 @@ def read_block(raw: bytes, start: int, most: int) -> Block:
     (programs that wrap without indenting), unless it is foreign to a list of addresses that is complete;
     otherwise the body begins with it: no empty line came.
     """
-    cut: set[bytes] = set()
     spans: list[tuple[bytes, int, int]] = []
     damaged = False
     position, end = start, len(raw)
@@ -63,10 +59,10 @@ def read_block(raw: bytes, start: int, most: int) -> Block:
         after = raw.find(b"\n", position, end) + 1 or end
         line = raw[position:after]
         if line in _EMPTY_LINES or not line.strip(b"\r\n"):
-            return _block(raw, spans, after, damaged, cut)
+            return _block(raw, spans, after, damaged)
         if line[:1] in (b" ", b"\t") and spans:
             if not line.strip() and _text_follows(raw, after, end):
-                return _block(raw, spans, after, True, cut)
+                return _block(raw, spans, after, damaged=True)
             spans[-1] = (spans[-1][0], spans[-1][1], after)
         elif match := _FIELD.match(line):
             spans.append((match[1], position + match.end(), after))
@@ -76,23 +72,17 @@ def read_block(raw: bytes, start: int, most: int) -> Block:
             _fields_follow(raw, after, end) or (spans and _closes(raw[spans[-1][1] : spans[-1][2]], line))
         ):
             damaged = True
-            if spans and _is_foreign(spans[-1][0], raw[spans[-1][1] : spans[-1][2]], line):
-                cut.add(spans[-1][0].lower())
-            elif spans:
+            if spans and not _is_foreign(spans[-1][0], raw[spans[-1][1] : spans[-1][2]], line):
                 spans[-1] = (spans[-1][0], spans[-1][1], after)
         else:
-            return _block(raw, spans, position, True, cut)
+            return _block(raw, spans, position, damaged=True)
         position = after
-    return _block(raw, spans, position, damaged, cut)
+    return _block(raw, spans, position, damaged)
 
 
-def _block(
-    raw: bytes, spans: list[tuple[bytes, int, int]], body: int, damaged: bool, cut: set[bytes]
-) -> Block:
+def _block(raw: bytes, spans: list[tuple[bytes, int, int]], body: int, damaged: bool) -> Block:
     fields = tuple([(name, raw[start:end]) for name, start, end in spans])
-    return Block(
-        fields, body, damaged, frozenset(cut), {name.lower(): value for name, value in reversed(fields)}
-    )
+    return Block(fields, body, damaged, {name.lower(): value for name, value in reversed(fields)})
 
 
 def _indent(line: bytes) -> int:
@@ -118,8 +108,13 @@ def _closes(value: bytes, line: bytes) -> bool:
 
 
 def _is_foreign(name: bytes, value: bytes, line: bytes) -> bool:
-    """Whether a line holds nothing of an address, and the addresses before it want nothing more."""
-    if name.lower() not in _ADDRESS_FIELDS or b"@" not in value or _OF_ADDRESSES.search(line):
+    """Whether a line holds nothing of an address, and the addresses before it want nothing more.
+
+    Behind an author only plain words are foreign: no sign that could make another address of it.
+    """
+    name = name.lower()
+    of_addresses = _NO_WORD if name == b"from" else _OF_ADDRESSES
+    if name not in _ADDRESS_FIELDS or b"@" not in value or of_addresses.search(line):
         return False
     goes_on = value.rstrip().endswith((b",", b";")) or value.count(b'"') % 2 == 1
     return not (goes_on or value.rfind(b"<") > value.rfind(b">") or value.count(b"(") > value.count(b")"))

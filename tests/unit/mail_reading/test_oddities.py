@@ -257,11 +257,13 @@ def test_a_line_foreign_to_addresses_is_no_part_of_them(value: str, line: str, n
     assert (mail.subject, mail.notes) == ("Hi", ("damaged_headers",))
 
 
-def test_d5_a_line_dropped_behind_the_author_leaves_it_in_doubt() -> None:
-    mail = parse(b"From: ida@example.org\n.example.net\nSubject: Hi\n\nBody")
-    assert (mail.author, mail.subject) == (None, "Hi")
-    assert mail.from_ is not None
-    assert mail.from_.address == "ida@example.org"
+@pytest.mark.parametrize(
+    ("line", "is_known"),
+    [("Some junk line", True), (".example.net", False), (", root", False), ("(words)", False)],
+)
+def test_d5_a_line_behind_the_author_that_is_not_words_leaves_it_in_doubt(line: str, is_known: bool) -> None:
+    mail = parse(f"From: ida@example.org\n{line}\nSubject: Hi\n\nBody".encode())
+    assert (mail.author is not None, mail.subject) == (is_known, "Hi")
 
 
 def test_raw_names_are_read_in_the_charset_that_another_part_tells() -> None:
