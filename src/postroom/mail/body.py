@@ -106,16 +106,16 @@ def _is_named(part: Part) -> bool:
 _FILES = frozenset({"text/calendar", "text/x-vcard", "text/vcard", "text/csv", "text/directory"})
 
 
-def read(raw: bytes, parts: Sequence[Part]) -> Body:
-    """Decodes the text parts of a message and puts them together."""
+def read(raw: bytes, parts: Sequence[Part], texts: Sequence[int]) -> Body:
+    """Decodes the text parts of a message, those at `texts`, and puts them together."""
     notes: dict[str, None] = {}
     files: list[EmbeddedFile] = []
-    segments = [_segment(raw, index, parts[index], files, notes) for index in text_parts(parts)]
+    segments = [_segment(raw, index, parts[index], files, notes) for index in texts]
     htmls = [segment.text for segment in segments if segment.is_html]
-    texts, hidden = _texts(segments, parts)
+    pieces, hidden = _texts(segments, parts)
     if hidden:
         notes["hidden_text"] = None
-    return Body("\n".join(texts), "\n".join(htmls) if htmls else None, tuple(files), tuple(notes))
+    return Body("\n".join(pieces), "\n".join(htmls) if htmls else None, tuple(files), tuple(notes))
 
 
 def _segment(

@@ -33,7 +33,8 @@ _FIRST_YEAR, _LAST_YEAR = 2, 9998  # so that the date exists in every zone
 
 def parse(value: str) -> datetime | None:
     """An aware datetime; in UTC where no zone is told. None for what is no date or is impossible."""
-    text = charset.decode_header(value[:_LONGEST]).lower()
+    text = value[:_LONGEST]
+    text = (charset.decode_header(text) if "=?" in text else text).lower()
     time = _TIME.search(text)
     day = _day(text)
     if day is None:

@@ -57,8 +57,9 @@ def parse(raw: bytes, caps: Caps = Caps()) -> Mail:  # noqa: B008 - a frozen val
         envelope = _envelope(block, _charset_told(parts), caps.recipients)
     except TooMuch as exc:
         raise OverCaps(exc.reason, parse_headers(raw, caps)) from exc
-    content = body.read(raw, parts)
-    files = attachments.collect(raw, parts, body.text_parts(parts), content.files)
+    texts = body.text_parts(parts)
+    content = body.read(raw, parts, texts)
+    files = attachments.collect(raw, parts, texts, content.files)
     return Mail(
         headers=envelope.headers,
         message_id=envelope.message_id,
