@@ -38,12 +38,14 @@ def parse_recipients(value: str, most: int | None = None) -> tuple[Address, ...]
 
     RFC 2047 section 5 forbids that, but some programs do it; only what is one clear mailbox is taken.
     """
+    if "=?" not in value:
+        return parse_addresses(value, most)
     return tuple(_decoded(entry) for entry in address_list.split(value, most))
 
 
 def _decoded(entry: address_list.Entry) -> Address:
     encoded = entry.address or entry.bare_name
-    if "=?" in encoded and _ENCODED_WORDS.fullmatch(encoded):
+    if _ENCODED_WORDS.fullmatch(encoded):
         text = charset.decode_header(encoded)
         inner = address_list.split(text, 2)
         if len(inner) == 1 and not (inner[0].odd or _has_control(text) or _fault_of(inner[0].address)):

@@ -187,17 +187,15 @@ def decode_header(value: str | bytes, hint: str = "") -> str:
     ASCII are UTF-8, else charset `hint`, else Windows-1252. Linear in the length of `value`.
     """
     text = header_text(value, hint) if isinstance(value, bytes) else value
-    return one_line(_with_words_read(text))
+    if "=?" in text:
+        text = _decode_words(text)
+    return one_line(storable(text))
 
 
 def decode_value(value: str) -> str:
     """As `decode_header`, of a value in which several spaces are not the same as one: a parameter's."""
-    text = _with_words_read(value)
+    text = storable(_decode_words(value) if "=?" in value else value)
     return text.strip() if text.isprintable() else _CONTROL.sub(" ", text).strip()
-
-
-def _with_words_read(text: str) -> str:
-    return storable(_decode_words(text) if "=?" in text else text)
 
 
 def header_text(value: bytes, hint: str = "") -> str:
