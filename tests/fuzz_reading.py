@@ -147,7 +147,7 @@ def fault_of(mail: Mail) -> str:
 
 def fault_of_the_rest(mail: Mail) -> str:
     """The same for what is read out of a mail: its reply, its report, its place in a conversation."""
-    reply = quote.split(mail.text, mail.html)
+    reply = quote.of(mail)
     sign = automatic.classify(mail)
     found = report.parse_report(mail)
     trust(mail, ("mx.example.org",))

@@ -54,7 +54,7 @@ def squeezed(text: str) -> str:
 
 def split_file(raw: bytes) -> quote.Reply:
     mail = parse(raw)
-    return quote.split(mail.text, mail.html)
+    return quote.of(mail)
 
 
 def test_standard_replies_of_twelve_programs(figures: Figures) -> None:

@@ -86,7 +86,7 @@ def _reading(
     secret: bytes,
     now: datetime,
 ) -> Reading:
-    reply = quote.split(mail.text, mail.html)
+    reply = quote.of(mail)
     sign = automatic.classify(mail)
     level = (
         TrustLevel(trust(mail, authserv_ids).level) if mail.author else _without_author(mail, authserv_ids)

@@ -67,7 +67,7 @@ def _reading(mail: Mail, view: View) -> Reading:
     level = _trust(mail, view)
     return Reading(
         mail=mail,
-        reply=quote.split(mail.text, mail.html),
+        reply=quote.of(mail),
         automatic=sign or _by_own_address(mail, view),
         report=parse_report(mail) if sign else None,
         trust=level,

@@ -23,10 +23,14 @@ _SAME_TEXT = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The text of a message: all of it as text, its HTML if it has some, the files found inside the text."""
+    """The text of a message: all of it as text, its HTML if it has some, the files found inside the text.
+
+    `text_is_of_html`: the text was made of the HTML, because nothing else was sent.
+    """
 
     text: str
     html: str | None
+    text_is_of_html: bool
     files: tuple[EmbeddedFile, ...]
     notes: tuple[str, ...]
 
@@ -115,7 +119,12 @@ def read(raw: bytes, parts: Sequence[Part], texts: Sequence[int]) -> Body:
     pieces, hidden = _texts(segments, parts)
     if hidden:
         notes["hidden_text"] = None
-    return Body("\n".join(pieces), "\n".join(htmls) if htmls else None, tuple(files), tuple(notes))
+    only_html = bool(htmls) and not any(_is_plain_text(segment) for segment in segments)
+    return Body("\n".join(pieces), "\n".join(htmls) if htmls else None, only_html, tuple(files), tuple(notes))
+
+
+def _is_plain_text(segment: _Segment) -> bool:
+    return not segment.is_html and bool(segment.text.strip())
 
 
 def _segment(
@@ -153,7 +162,7 @@ def _texts(segments: Sequence[_Segment], parts: Sequence[Part]) -> tuple[list[st
 
     They are the plain pieces, and the HTML ones where no plain piece says the same.
     """
-    plain = [segment for segment in segments if not segment.is_html and segment.text.strip()]
+    plain = [segment for segment in segments if _is_plain_text(segment)]
     covered = {place for segment in plain for place in _alternatives(segment.index, parts)}
     texts: list[str] = []
     said: set[str] = set()

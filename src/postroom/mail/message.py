@@ -73,9 +73,9 @@ class Mail:
     `author` is None unless there is one From field with exactly one mailbox (D5); `from_` is the best
     reading for display. `message_id` has no angle brackets and is empty when the mail has none;
     `in_reply_to` and `references` are tuples of such ids in the order written. `text` is the whole text
-    (Markdown when only HTML was sent). `notes` are facts for a reader, one short code each:
-    hidden_text, charset_repaired, damaged_headers, duplicate_header, uuencode, tnef, encrypted,
-    signed_inside (S/MIME that holds the text inside its signature).
+    (Markdown when only HTML was sent: then `text_is_of_html`). `notes` are facts for a reader, one short
+    code each: hidden_text, charset_repaired, damaged_headers, duplicate_header, uuencode, tnef,
+    encrypted, signed_inside (S/MIME that holds the text inside its signature).
     """
 
     headers: Headers
@@ -91,6 +91,7 @@ class Mail:
     date: datetime | None
     text: str
     html: str | None
+    text_is_of_html: bool = False
     attachments: tuple[AttachedFile, ...] = ()
     calendar: Calendar | None = None
     notes: tuple[str, ...] = ()

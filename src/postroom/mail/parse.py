@@ -74,6 +74,7 @@ def parse(raw: bytes, caps: Caps = Caps()) -> Mail:  # noqa: B008 - a frozen val
         date=envelope.date,
         text=content.text,
         html=content.html,
+        text_is_of_html=content.text_is_of_html,
         attachments=files,
         calendar=_calendar(parts, files),
         notes=_unique((*envelope.notes, *content.notes, *_notes(parts, files))),

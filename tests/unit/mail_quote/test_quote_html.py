@@ -9,6 +9,15 @@ from postroom.mail.html import to_text
 from tests.unit.mail_quote.reading import CORPUS, words
 
 PROGRAMS = sorted((CORPUS / "html").glob("*.html"))
+KEPT = (CORPUS / "keep.html").read_text("utf-8").split("\n%%\n")
+TYPED = (
+    "<div class='moz-cite-prefix'>On 3/4/23 12:34, Tom wrote:</div><blockquote type='cite'>Hi</blockquote>"
+)
+
+
+def new_words(html: str) -> str:
+    """The words of the new text of a mail that has only HTML."""
+    return words(quote.split(to_text(html).text, html, of_html=True).new_text)
 
 
 def read(path: Path) -> tuple[str, str]:
@@ -21,7 +30,7 @@ def read(path: Path) -> tuple[str, str]:
 @pytest.mark.parametrize("path", PROGRAMS, ids=[path.stem for path in PROGRAMS])
 def test_new_text_of_a_mail_that_has_only_html(path: Path) -> None:
     html, expected = read(path)
-    reply = quote.split(to_text(html).text, html)
+    reply = quote.split(to_text(html).text, html, of_html=True)
     assert words(reply.new_text) == expected
     assert reply.quoted or expected == words(to_text(html).text)
 
@@ -82,3 +91,28 @@ def test_blockquote_inside_a_cited_one_belongs_to_the_quote() -> None:
     html = "<blockquote type='cite'>One<blockquote>Two</blockquote>Three</blockquote><p>Fine.</p>"
     assert quote.split(to_text(html).text, html).new_text == "Fine."
     assert quote.split("One Two Three Fine.", html).new_text == "Fine."
+
+
+@pytest.mark.parametrize("html", KEPT, ids=[words(to_text(html).text)[:40] for html in KEPT])
+def test_what_only_looks_like_a_quote_is_kept(html: str) -> None:
+    assert new_words(html) == words(to_text(html).text)
+
+
+def test_lines_that_the_writer_indented_just_above_the_quote_are_kept() -> None:
+    own = "<p>Please send</p><blockquote style='margin:0 0 0 40px;border:none'>two pens</blockquote>"
+    assert new_words(own + TYPED) == "Please send two pens"
+
+
+def test_what_is_typed_below_the_mark_of_webmail_ends_where_the_original_begins() -> None:
+    headers = (
+        "<b>From:</b> Tom &lt;t@example.com&gt;<br><b>Sent:</b> Monday, 3 April 2023 12:34<br><b>To:</b> Ida"
+    )
+    original = f"<hr><div id='divRplyFwdMsg'>{headers}</div><div>Could we meet?</div>"
+    own = "<div>Fine.</div><div id='appendonsend'></div><div>Write to a@example.com on 4/4/2023</div>"
+    assert new_words(own + original) == "Fine Write to a example com on 4 4 2023"
+
+
+def test_answer_after_a_quote_is_set_apart_without_leftovers_of_it() -> None:
+    quoted = TYPED.replace("Hi", "Which?<ul><li>One</li></ul>")
+    html = f"{quoted}<div>The first</div>"
+    assert quote.split(to_text(html).text, html, of_html=True).new_text == "The first"

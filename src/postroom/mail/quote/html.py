@@ -14,6 +14,7 @@ from postroom.mail.quote.lines import INDENTED, OWN, QUOTED, Lines
 from postroom.mail.quote.words import words
 
 _TAG = re.compile(r"<(?:(!--)|(/?)([a-zA-Z][a-zA-Z0-9:]*+)((?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+'|[\"'])*+)>)")
+_SPACED_TAG = re.compile(r"\s*+" + _TAG.pattern)
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _MOST_TAGS = 40_000
 _MOST_LINES = 40_000
@@ -34,7 +35,7 @@ _VOID = frozenset(
 )
 
 _CITES = re.compile(
-    r"type\s*=\s*[\"']?cite|\bcite\s*=|class\s*=\s*[\"']?[^\"'>]*(?<!block)(?<!gmail_)quote"
+    r"type\s*=\s*[\"']?cite|\bcite\s*=\s*[\"']?mid:|class\s*=\s*[\"']?[^\"'>]*(?<!block)(?<!gmail_)quote"
     r"|^(?!.*gmail_quote).*border-left(?:-\w+)?\s*:(?!\s*(?:none|0|medium none))"
     r"|id\s*=\s*[\"']?(?:isreplycontent|qt\b|mailquote|replyblockquote)|clean_bq|front-blockquote"
 )
@@ -65,11 +66,12 @@ class Page:
 
     def html_of(self, ranges: Iterable[tuple[int, int]]) -> str:
         """The HTML of lines [start, end) of each range, without the elements that only the rest fills."""
-        kept, pieces, at = list(ranges), [], 0
-        for start, end in kept:
-            pieces.append(_unmatched_tags(self.source[self.starts[at] : self.starts[start]]))
-            pieces.append(self.source[self.starts[start] : self.starts[end]])
-            at = end
+        pieces, at = [], 0
+        for start, end in ranges:
+            text = _first_text(self.source, self.starts[start])
+            pieces.append(_unmatched_tags(self.source[at:text]))
+            at = self.starts[end]
+            pieces.append(self.source[text:at])
         return "".join(pieces)
 
 
@@ -226,6 +228,15 @@ def _skipped(lowered: str, name: str, position: int, unclosed: set[str]) -> int:
         unclosed.add(name)
         return position
     return end + len(close) if name == "--" else end
+
+
+def _first_text(source: str, position: int) -> int:
+    """Where at or after `position` something stands that is no tag with content."""
+    while tag := _SPACED_TAG.match(source, position):
+        if tag[1] or tag[3].lower() in _VOID:
+            break
+        position = tag.end()
+    return position
 
 
 def _unmatched_tags(source: str) -> str:

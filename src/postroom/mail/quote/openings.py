@@ -5,7 +5,7 @@ that grows with its length.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from postroom.mail.quote import words
 from postroom.mail.quote.attribution import ADDRESS, DATE, TIME, Opening, attribution
@@ -21,6 +21,8 @@ _DASHES_AFTER = re.compile(r"[-_=~]{2,}$")
 _LABEL_AFTER_DASHES = re.compile(r"^[-_=]{2,} ?([^\d:：]{1,24})[:：]")
 _DASHED_NAME = re.compile(r"^-{2,} ?\w.*\w[>)\"']? ?-{2,}$")
 _STAMP = re.compile(r"^(?:message (?:du|of)|nachricht vom|mensaje del|messaggio del|bericht van) .{6,40}$")
+_LABEL = re.compile(r"^[^\d:：]{1,24}[:：]")
+_ADDRESS_THEN_COLON = re.compile(r"@[\w.-]{1,100}[>)\]] ?[:：](?: |$)")
 _RULE = re.compile(r"^[-_=*~ ]{3,}$")
 _MAY_OPEN = frozenset(":：-—‐_=*#<>＞─━")
 
@@ -56,19 +58,40 @@ def _with_rule_above(lines: Lines, opening: Opening, floor: int) -> Opening:
 def _from_html(lines: Lines, index: int, _floor: int) -> Opening | None:
     """A line where HTML says that the original begins, when what follows looks like one.
 
-    People write where an original stood that they deleted, so some trace of it must be there.
+    People write where an original stood that they deleted, and below the mark that webmail puts under their
+    text, so some trace of it must be there, and nothing soon below that is surer to begin it.
     """
     if index not in lines.opens:
         return None
-    traced = False
-    for seen, found in enumerate(lines.filled(index, index + 3 * _TRACE_LINES)):
+    texts: list[str] = []
+    for found in lines.filled(index, index + 3 * _TRACE_LINES):
         if lines.marks[found] != OWN:
             return Opening(index, found)
-        if seen >= _TRACE_LINES or found in lines.signs:
+        if found > index and (found in lines.opens or _header_block(lines, found, found)):
+            return None
+        if len(texts) == _TRACE_LINES or found in lines.signs:
             break
-        text = lines.tidy(found)
-        traced = traced or bool(DATE.search(text) or ADDRESS.search(text))
-    return Opening(index, index + 1) if traced else None
+        texts.append(lines.tidy(found))
+    return Opening(index, index + 1) if _tell_of_a_mail(texts) else None
+
+
+def _tell_of_a_mail(texts: Sequence[str]) -> bool:
+    """Whether lines tell, in whatever language, who wrote or when: by labels or by an attribution."""
+    if sum(_role(text) is not None for text in texts) > 1:
+        return True
+    dated = any(DATE.search(text) or TIME.search(text) for text in texts)
+    if dated and sum(bool(_LABEL.match(text)) for text in texts) > 1:
+        return True
+    return any(map(_is_trace, texts))
+
+
+def _is_trace(text: str) -> bool:
+    """Whether a line names a time and an address, or one of them before a colon."""
+    if _ADDRESS_THEN_COLON.search(text):
+        return True
+    when = DATE.search(text) or TIME.search(text)
+    addressed = ADDRESS.search(text) and not text.endswith((".", "!", "?"))
+    return bool(when and (addressed or text.endswith((":", "："))))
 
 
 def _reply_above(lines: Lines, index: int, _floor: int) -> Opening | None:

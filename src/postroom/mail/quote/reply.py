@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from postroom.mail.html import to_text
+from postroom.mail.message import Mail
 from postroom.mail.quote import html as quote_html
 from postroom.mail.quote.lines import Lines, from_text
 from postroom.mail.quote.signature import tail_of
@@ -51,19 +52,25 @@ class _Verdict:
         return Reply(self.text_of(self.new), self.text_of(self.quoted), self.lines.joined(*self.signature))
 
 
-def split(text: str, html: str | None = None) -> Reply:
-    """`text` (plain, or Markdown made of `html`) taken apart; `html` is the mail's own, where it has one.
+def of(mail: Mail) -> Reply:
+    """The text of `mail` taken apart."""
+    return split(mail.text, mail.html, of_html=mail.text_is_of_html)
 
-    Where both show the same new text, it is taken from `text`; where they differ about where it ends,
-    HTML's structure decides. Takes time in proportion to the size of both, and raises nothing.
+
+def split(text: str, html: str | None = None, *, of_html: bool = False) -> Reply:
+    """`text` taken apart; `html` is the mail's own, where it has one, and `text` may be Markdown made of it.
+
+    Where both show the same new text, it is taken from `text`; where they differ about where it ends, or
+    `text` is made of it, HTML's structure decides. Takes time in proportion to the size of both, and
+    raises nothing.
     """
     lines = from_text(text)
-    plain = _judge(lines, spans_of(lines))
     if not html:
-        return plain.reply()
+        return _judge(lines, spans_of(lines)).reply()
     page = quote_html.read(html)
     marked = _judge(page.lines, spans_of(page.lines))
-    if not _decides(marked, plain):
+    plain = _judge(lines, [Span(0, len(lines))] if of_html else spans_of(lines))
+    if not (marked.quoted if of_html else _decides(marked, plain)):
         return _signed_as(marked, plain).reply()
     if (cut := _same_beginning(lines, marked)) is not None:
         rest = Span(cut, len(lines), quoted=True, body=cut)

@@ -85,12 +85,16 @@ def _run_end(lines: Lines, index: int, least: int) -> int:
 
 
 def _append(spans: list[Span], lines: Lines, span: Span) -> None:
-    """Add `span`; blank ones vanish into their neighbours and adjacent quotes become one."""
+    """Add `span`; blank ones vanish into their neighbours and adjacent quotes become one.
+
+    A quote that nothing introduces may be the writer's own, so it stays apart from an introduced one below.
+    """
     if span.start == span.end:
         return
     blank = not span.quoted and not lines.says_something(span.start, span.end)
-    if spans and (blank or (span.quoted and spans[-1].quoted)):
-        last = spans[-1]
+    last = spans[-1] if spans else None
+    adjacent = last is not None and last.quoted and span.quoted
+    if last is not None and (blank or (adjacent and (last.introduced or not span.introduced))):
         spans[-1] = Span(last.start, span.end, last.quoted, last.body)
     elif not blank:
         spans.append(span)
