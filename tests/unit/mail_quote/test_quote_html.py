@@ -116,3 +116,17 @@ def test_answer_after_a_quote_is_set_apart_without_leftovers_of_it() -> None:
     quoted = TYPED.replace("Hi", "Which?<ul><li>One</li></ul>")
     html = f"{quoted}<div>The first</div>"
     assert quote.split(to_text(html).text, html, of_html=True).new_text == "The first"
+
+
+def test_reply_typed_below_the_own_signature_is_kept_with_it_above_the_quote() -> None:
+    html = f"<div class='gmail_signature'>Eva</div><div>Yes, do it</div>{TYPED}"
+    assert new_words(html) == "Eva Yes do it"
+
+
+@pytest.mark.parametrize("wrapper", ["class='yahoo_quoted'", "name='quote'", "class='gmail_quote'"])
+def test_words_below_the_element_around_a_quote_are_kept(wrapper: str) -> None:
+    quoted = "<div><div>On Monday, 3 April 2023 at 12:34, Tom &lt;t@example.com&gt; wrote:</div>Hi</div>"
+    wrapped = f"<div {wrapper}>{quoted}</div>"
+    assert new_words(f"{wrapped}<div>Fine.</div>") == "Fine"
+    assert new_words(f"<div>Hello</div>{wrapped}<div>Fine.</div>") == "Hello Fine"
+    assert new_words(f"<div>Hello</div>{wrapped}") == "Hello"

@@ -49,11 +49,25 @@ _OPENS = re.compile(
     r"|originalmessage|original_message|origbody|quotedmessage|quoted-message|replyforwardheader|mailru-quote|x_divrplyfwdmsg"
     r"|name\s*=\s*[\"']?quote\b|bloop_original|ecxstopspelling|wlmailquote|data-marker\s*=\s*[\"']?__(?:divider|quote)"
 )
+_WRAPS = re.compile(
+    r"gmail_quote|yahoo_?quoted|protonmail_quote|proton-quote|tutanota_quote|name\s*=\s*[\"']?quote\b"
+    r"|missive_quote|sh-quoted|mailru-quote|wlmailquote|quoted-?message"
+)
 _SIGNS = re.compile(
-    r"gmail_signature|data-signatureblock|moz-signature|protonmail_signature|id\s*=\s*[\"']?(?:x_)?signature\b"
+    r"gmail_signature(?!_prefix)|data-signatureblock|moz-signature|protonmail_signature|id\s*=\s*[\"']?(?:x_)?signature\b"
     r"|ms-outlook-mobile-signature|applemailsignature|data-smartmail\s*=\s*[\"']?gmail_signature|tutanota_signature"
 )
 _TOP_BORDER = re.compile(r"border-top(?:-style)?\s*:[^;\"']{0,40}solid")
+_TRAITS = {
+    "opens": _OPENS,
+    "wraps": _WRAPS,
+    "signs": _SIGNS,
+    "borders": _TOP_BORDER,
+    "cites": _CITES,
+    "indents": _AUTHORS_INDENT,
+}
+_PENDING = frozenset({"opens", "signs", "borders"})
+_ENDING = frozenset({"wraps", "signs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +93,64 @@ def read(html: str) -> Page:
     """`html` as a page; anything is accepted, and beyond a large number of tags the rest is one line."""
     reader = _Reader(html)
     reader.run()
-    lines = Lines(reader.texts, bytes(reader.marks), frozenset(reader.opens), frozenset(reader.signs))
+    ends = reader.elements.ends()
+    signs = frozenset(line for line in reader.signs if ends.get(line) != line)
+    lines = Lines(reader.texts, bytes(reader.marks), frozenset(reader.opens), signs, ends)
     return Page(html, lines, (0, *reader.ends[:-1], len(html)) if reader.ends else (0,))
+
+
+@dataclass(slots=True)
+class _Element:
+    """An element whose end matters: its first line and one past its last, once they are known.
+
+    `depth` counts the elements of its name that are open in it, itself too.
+    """
+
+    line: int = -1
+    end: int = -1
+    depth: int = 1
+
+
+@dataclass(slots=True)
+class _Elements:
+    """Finds where elements end, without a tree."""
+
+    found: list[_Element] = field(default_factory=list)
+    without_line: list[_Element] = field(default_factory=list)
+    open_: dict[str, list[_Element]] = field(default_factory=dict)
+
+    def opened(self, name: str, matters: bool) -> None:
+        within = self.open_.get(name)
+        if matters:
+            element = _Element()
+            self.found.append(element)
+            self.without_line.append(element)
+            self.open_.setdefault(name, []).append(element)
+        elif within:
+            within[-1].depth += 1
+
+    def closed(self, name: str, line: int) -> None:
+        """An element of this name ends before `line`."""
+        within = self.open_.get(name)
+        if not within:
+            return
+        within[-1].depth -= 1
+        if not within[-1].depth:
+            within.pop().end = line
+
+    def begin(self, line: int) -> None:
+        """What opened since the last line begins with `line`."""
+        for element in self.without_line:
+            element.line = line
+        self.without_line.clear()
+
+    def ends(self) -> dict[int, int]:
+        """One past the last line of the elements that begin with a line; the outermost of several counts."""
+        ends: dict[int, int] = {}
+        for element in reversed(self.found):
+            if element.line >= 0:
+                ends[element.line] = element.end
+        return {line: max(line, end) for line, end in ends.items() if end >= 0}
 
 
 @dataclass(slots=True)
@@ -100,6 +170,7 @@ class _Reader:
     pending: set[str] = field(default_factory=set)
     traits: dict[str, frozenset[str]] = field(default_factory=dict)
     preformatted: int = 0
+    elements: _Elements = field(default_factory=_Elements)
 
     def run(self) -> None:
         lowered = self.html.translate(_ASCII_LOWER)
@@ -152,7 +223,11 @@ class _Reader:
         elif name in ("td", "th"):
             self.pieces.append(" ")
         if name != "blockquote":
-            self.pending.update(traits - {"cites", "indents"})
+            self.pending.update(traits & _PENDING)
+        if closes:
+            self.elements.closed(name, len(self.texts) + bool(self.pieces))
+        elif name not in _VOID:
+            self.elements.opened(name, name != "blockquote" and not traits.isdisjoint(_ENDING))
         if name == "blockquote":
             self._blockquote(closes, traits)
         elif name == "pre":
@@ -164,9 +239,7 @@ class _Reader:
         """What the attributes say about quoting; asked once for each spelling, because mail repeats them."""
         found = self.traits.get(attributes)
         if found is None:
-            rules = (("opens", _OPENS), ("signs", _SIGNS), ("borders", _TOP_BORDER))
-            more = (("cites", _CITES), ("indents", _AUTHORS_INDENT))
-            found = frozenset(name for name, rule in rules + more if rule.search(attributes))
+            found = frozenset(name for name, rule in _TRAITS.items() if rule.search(attributes))
             self.traits[attributes] = found
         return found
 
@@ -196,6 +269,7 @@ class _Reader:
         if "borders" in self.pending:
             self.borders.append(number)
         self.pending.clear()
+        self.elements.begin(number)
         self.texts.append(text)
         self.ends.append(end)
         mark = QUOTED if text.startswith(">") else self.quotes[-1] if self.quotes else OWN

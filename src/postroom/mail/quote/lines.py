@@ -1,7 +1,7 @@
 """A mail body as lines, each knowing whether it is marked as quoted: what the rules of quoting judge."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from unicodedata import normalize
@@ -31,13 +31,15 @@ class Lines:
     """The lines of a body in their order.
 
     `texts` as written; `marks` one of OWN, INDENTED, QUOTED per line; `opens` the lines where HTML says
-    that another's mail begins, `signs` those where it says that a signature begins.
+    that another's mail begins, `signs` those where it says that a signature begins; `ends` one past the
+    last line of either, by its first, where HTML says that too.
     """
 
     texts: Sequence[str]
     marks: bytes
     opens: frozenset[int] = frozenset()
     signs: frozenset[int] = frozenset()
+    ends: Mapping[int, int] = field(default_factory=dict)
     _tidied: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:

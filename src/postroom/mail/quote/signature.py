@@ -13,6 +13,8 @@ _NAME_WORDS = 4
 _SIGNATURE_LINES = 10
 _LONGEST_MOBILE = 120
 _LONGEST_CODE = 200
+_LONGEST_AFTERTHOUGHT = 200
+_FEWEST_WORDS = 3
 
 _RULE = re.compile(r"^[-_=*~ ]+$")
 _LONG_RULE = re.compile(r"^[-_=*~]{5,}$")
@@ -44,7 +46,12 @@ def tail_of(lines: Lines, start: int, end: int) -> Tail:
     """How lines [start, end), the last that the writer wrote, end."""
     below = _list_footers(lines, start, end)
     mobile = _mobile(lines, start, below)
-    certain = min(mobile, _delimited(lines, start, mobile))
+    if signed := _signed_above_words(lines, start, mobile):
+        return Tail(end, *signed)
+    delimiter = _delimited(lines, start, mobile)
+    if (words_start := _words_below(lines, delimiter, mobile)) is not None:
+        return Tail(end, delimiter, words_start)
+    certain = min(mobile, delimiter)
     if certain < end:
         return Tail(certain, min(certain, _named(lines, start, mobile, below)), end)
     likely = _likely(lines, start, end)
@@ -96,6 +103,33 @@ def _delimited(lines: Lines, start: int, end: int) -> int:
             found = index
         short = short and len(text) <= _SHORT and not _is_sentence(text)
     return found
+
+
+def _signed_above_words(lines: Lines, start: int, end: int) -> tuple[int, int] | None:
+    """The lines of a signature that HTML marks, when words stand below it: the writer's, who typed there."""
+    below = end
+    for line in sorted((line for line in lines.signs if start <= line < end), reverse=True):
+        signed_end = lines.ends.get(line, end)
+        if lines.says_something(signed_end, below):
+            return line, signed_end
+        below = line
+    return None
+
+
+def _words_below(lines: Lines, delimiter: int, end: int) -> int | None:
+    """Where words begin that the writer typed below a signature: its last paragraph, when it asks or goes on.
+
+    What signatures hold themselves, such as a way to reach somebody, a slogan or a disclaimer, is none.
+    """
+    below = list(lines.filled(delimiter + 1, end))
+    first = next((index for index in reversed(below) if lines.is_blank(index - 1)), None)
+    if first is None or first == below[0]:
+        return None
+    text = lines.joined(first, end)
+    if len(text) > _LONGEST_AFTERTHOUGHT or len(text.split()) < _FEWEST_WORDS or _CONTACT.search(text):
+        return None
+    asks = text.endswith("?") or words.ASKS.match(lines.tidy(first))
+    return first if text[0].islower() or (asks and not words.SPARES_PAPER.search(text.lower())) else None
 
 
 def _is_code(lines: Lines, start: int, index: int) -> bool:

@@ -128,6 +128,23 @@ CLOSING = any_of(
     r"[\s,.!;،，。:-]*$",
 )
 
+# How a writer goes on below the own signature; and what signatures ask themselves.
+ASKS = any_of(
+    words(
+        """
+        ps | p.s. | p. s. | please | pls | could you | can you | would you | bitte | könnten sie
+        können sie | könntest du | kannst du | merci de | pourriez-vous | pouvez-vous | por favor
+        podría | podrían | puede | per favore | potete | può | puoi | poderia | pode | alstublieft
+        kunt u | kun je | proszę | prosím | пожалуйста | прошу | snälla | kan du | kan ni | lütfen
+        """
+    ),
+    r"^\W*",
+    r"(?!\w)",
+)
+SPARES_PAPER = any_of(
+    words("print | environment | druck | umwelt | imprim | environnement | stamp | ambiente | milieu")
+)
+
 # What a mailing list or a notifier says about itself below every mail.
 LIST_TALK = any_of(
     words(

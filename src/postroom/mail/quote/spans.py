@@ -66,11 +66,13 @@ def _worth_a_look(lines: Lines) -> Iterator[int]:
 
 
 def _introduced_quote(lines: Lines, opening: Opening) -> Span:
-    """The marked lines below an opening; without such, everything to the end belongs to it."""
+    """The marked lines below an opening, or the element around it, or everything to the end."""
     first = lines.next_filled(opening.end)
     if first is not None and lines.marks[first] != OWN:
         return Span(opening.start, _run_end(lines, first, INDENTED), quoted=True, body=first)
-    return Span(opening.start, len(lines), quoted=True, body=opening.end)
+    ends = [lines.ends[line] for line in range(opening.start, opening.end) if line in lines.ends]
+    end = max(ends, default=0)
+    return Span(opening.start, end if end > opening.end else len(lines), quoted=True, body=opening.end)
 
 
 def _run_end(lines: Lines, index: int, least: int) -> int:
