@@ -82,6 +82,11 @@ def reply_subject(subject: str) -> str:
     return f"Re: {rest}" if rest else "Re:"
 
 
+def is_reply_or_forward(mail: Mail) -> bool:
+    """Whether `mail` cites another, or its subject says in any language that it answers or forwards one."""
+    return bool(mail.in_reply_to or mail.references or _ANY_PREFIX.match(mail.subject))
+
+
 def display_subject(subject: str) -> str:
     """`subject` for people: one line, without reply and forward prefixes. Never used to join mail."""
     return _without(_ANY_PREFIX, subject)

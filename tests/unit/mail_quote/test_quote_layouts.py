@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from postroom.mail import quote
+from postroom.mail.parse import parse
 from tests.unit.mail_quote.reading import CORPUS, layout
 
 LAYOUTS = sorted((CORPUS / "layouts").glob("*.txt"))
@@ -57,3 +58,21 @@ def test_quoted_and_new_lines_of_interleaved_mail_are_both_told() -> None:
     reply = quote.split("Tom wrote:\n> a?\nyes\n> b?\nno")
     assert reply.new_text == "> a?\nyes\n> b?\nno"
     assert reply.quoted == "Tom wrote:\n> a?\n\n> b?"
+
+
+def test_headers_that_nothing_else_marks_are_a_quote_only_in_a_reply_or_forward() -> None:
+    pasted = (
+        "Is this from you?\n\nFrom: Tom <t@example.com>\nTo: a@example.com\nDate: 3 Apr 2023 12:34\n\nNo!"
+    )
+    assert quote.split(pasted).new_text == "Is this from you?"
+    assert quote.split(pasted, answers=False).new_text == pasted
+    marked = pasted.replace("From:", "-----Original Message-----\nFrom:")
+    assert quote.split(marked, answers=False).new_text == "Is this from you?"
+    fields = "From: a@example.com\r\nSubject: {}\r\n\r\n"
+    for subject, new_text in (
+        ("Help", pasted),
+        ("Re: Help", "Is this from you?"),
+        ("WG: Help", "Is this from you?"),
+    ):
+        mail = parse((fields.format(subject) + pasted).encode())
+        assert quote.of(mail).new_text == new_text

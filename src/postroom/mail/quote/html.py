@@ -89,13 +89,13 @@ class Page:
         return "".join(pieces)
 
 
-def read(html: str) -> Page:
+def read(html: str, answers: bool = True) -> Page:
     """`html` as a page; anything is accepted, and beyond a large number of tags the rest is one line."""
     reader = _Reader(html)
     reader.run()
     ends = reader.elements.ends()
     signs = frozenset(line for line in reader.signs if ends.get(line) != line)
-    lines = Lines(reader.texts, bytes(reader.marks), frozenset(reader.opens), signs, ends)
+    lines = Lines(reader.texts, bytes(reader.marks), frozenset(reader.opens), signs, ends, answers)
     return Page(html, lines, (0, *reader.ends[:-1], len(html)) if reader.ends else (0,))
 
 

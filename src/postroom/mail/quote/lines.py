@@ -32,7 +32,7 @@ class Lines:
 
     `texts` as written; `marks` one of OWN, INDENTED, QUOTED per line; `opens` the lines where HTML says
     that another's mail begins, `signs` those where it says that a signature begins; `ends` one past the
-    last line of either, by its first, where HTML says that too.
+    last line of either, by its first, where HTML says that too. `answers`: the mail is a reply or a forward.
     """
 
     texts: Sequence[str]
@@ -40,6 +40,7 @@ class Lines:
     opens: frozenset[int] = frozenset()
     signs: frozenset[int] = frozenset()
     ends: Mapping[int, int] = field(default_factory=dict)
+    answers: bool = True
     _tidied: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -79,12 +80,12 @@ class Lines:
         return "\n".join(self.texts[start:end]).strip()
 
 
-def from_text(text: str) -> Lines:
+def from_text(text: str, answers: bool = True) -> Lines:
     """The lines of plain text (or Markdown); those that begin with `>` are quoted (RFC 3676, section 4.5)."""
     texts = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     marks = bytearray(len(texts))
     if _ANY_MARK.search(text) is None:
-        return Lines(texts, bytes(marks))
+        return Lines(texts, bytes(marks), answers=answers)
     for index, line in enumerate(texts):
         if line.startswith(">") or line.lstrip().startswith(_QUOTE_MARKS):
             marks[index] = QUOTED
@@ -92,7 +93,7 @@ def from_text(text: str) -> Lines:
             marks[index] = INDENTED
     _unmark_others(text, texts, marks)
     _mark_wrapped_rests(texts, marks)
-    return Lines(texts, bytes(marks))
+    return Lines(texts, bytes(marks), answers=answers)
 
 
 def tidy(text: str) -> str:

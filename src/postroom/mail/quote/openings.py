@@ -5,7 +5,7 @@ that grows with its length.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from postroom.mail.quote import words
 from postroom.mail.quote.attribution import ADDRESS, DATE, TIME, Opening, attribution
@@ -23,6 +23,7 @@ _DASHED_NAME = re.compile(r"^-{2,} ?\w.*\w[>)\"']? ?-{2,}$")
 _STAMP = re.compile(r"^(?:message (?:du|of)|nachricht vom|mensaje del|messaggio del|bericht van) .{6,40}$")
 _LABEL = re.compile(r"^[^\d:：]{1,24}[:：]")
 _ADDRESS_THEN_COLON = re.compile(r"@[\w.-]{1,100}[>)\]] ?[:：](?: |$)")
+_ALL_OF_OUTLOOK = frozenset({words.FROM, words.SENT, words.TO, words.SUBJECT})
 _RULE = re.compile(r"^[-_=*~ ]{3,}$")
 _MAY_OPEN = frozenset(":：-—‐_=*#<>＞─━")
 
@@ -117,7 +118,7 @@ def _separator(lines: Lines, index: int, _floor: int) -> Opening | None:
         not rest or _DASHES_AFTER.search(text) or _goes_on_with_headers(rest)
     )
     below = lines.next_filled(index + 1)
-    headers = None if below is None else _header_block(lines, below, below)
+    headers = None if below is None else _header_block(lines, below, below, marked=True)
     if between_dashes or (headers and not rest.strip(":：")):
         return Opening(index, headers.end if headers else index + 1)
     return None
@@ -137,26 +138,33 @@ def _groupwise(lines: Lines, index: int, _floor: int) -> Opening | None:
     return None
 
 
-def _header_block(lines: Lines, index: int, floor: int) -> Opening | None:
-    """`From: … Sent: … To: … Subject: …` in any order and language, folded lines allowed."""
+def _header_block(lines: Lines, index: int, floor: int, marked: bool = False) -> Opening | None:
+    """`From: … Sent: … To: … Subject: …` in any order and language, folded lines allowed.
+
+    `marked`: something above says that a mail begins, so that less is enough. Without that, and in a mail
+    that is no reply or forward, only all that Outlook writes is: forms, orders and pasted headers look alike.
+    """
     if index >= len(lines) or not _role(lines.tidy(index)):
         return None
-    roles: set[str] = set()
-    values = []
+    values: dict[str, str] = {}
+    role = ""
     end = index
     for found in lines.filled(index, index + _HEADER_LINES):
         text = lines.tidy(found)
-        role = _role(text)
+        told = _role(text)
         apart = found > index and lines.is_blank(found - 1)
-        if lines.marks[found] == QUOTED or (role is None and (apart or found - end > 4)):
+        if lines.marks[found] == QUOTED or (told is None and (apart or found - end > 4)):
             break
-        if role is not None:
-            roles.add(role)
-            end = found + 1
-        values.append(text)
-    if not _is_mail_header(roles, " ".join(values)):
-        return None
-    return Opening(_title_above(lines, index, floor), end)
+        if told is not None:
+            role, end = told, found + 1
+        values[role] = f"{values.get(role, '')} {text}"
+    start = _title_above(lines, index, floor)
+    marked = marked or start < index or index in lines.opens or _has_rule_above(lines, index, floor)
+    return Opening(start, end) if _is_mail_header(values, marked, lines.answers) else None
+
+
+def _has_rule_above(lines: Lines, index: int, floor: int) -> bool:
+    return _with_rule_above(lines, Opening(index, index), floor).start < index
 
 
 def _title_above(lines: Lines, index: int, floor: int) -> int:
@@ -176,14 +184,25 @@ def _role(text: str) -> str | None:
     return words.LABELS.get(label.strip(" _-|>")) if colon else None
 
 
-def _is_mail_header(roles: set[str], text: str) -> bool:
-    """Whether header lines with these roles are a mail's; a journey has from, to and date too."""
-    when = bool(DATE.search(text) and TIME.search(text))
+def _is_mail_header(values: Mapping[str, str], marked: bool, answers: bool) -> bool:
+    """Whether header lines, by their role, are a mail's: orders and journeys have from, to and date too."""
+    roles = values.keys()
+    if not (marked or answers or roles >= _ALL_OF_OUTLOOK):
+        return False
+    addressed = "@" in values.get(words.FROM, "") or "@" in values.get(words.TO, "")
+    text = " ".join(values.values())
+    when = bool(DATE.search(text)) and _is_timed(text)
     sent = words.SENT in roles and when
     if words.FROM in roles and len(roles - {words.OTHER}) >= 3:
-        return words.SUBJECT in roles or "@" in text or sent
+        timed = when or _is_timed(values.get(words.SENT, "") + values.get(words.DATE, ""))
+        return (marked or timed) and (words.SUBJECT in roles or addressed or sent)
     by_or_to = roles & {words.FROM, words.TO}
-    return bool(by_or_to) and (sent or (words.DATE in roles and when and "@" in text))
+    return bool(by_or_to) and (sent or (words.DATE in roles and when and addressed))
+
+
+def _is_timed(text: str) -> bool:
+    """Whether there is a time that is no part of a date."""
+    return bool(TIME.search(DATE.sub(" ", text)))
 
 
 _CLASSIFIERS: tuple[Classifier, ...] = (

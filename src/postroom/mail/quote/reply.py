@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from postroom.mail import thread
 from postroom.mail.html import to_text
 from postroom.mail.message import Mail
 from postroom.mail.quote import html as quote_html
@@ -54,26 +55,28 @@ class _Verdict:
 
 def of(mail: Mail) -> Reply:
     """The text of `mail` taken apart."""
-    return split(mail.text, mail.html, of_html=mail.text_is_of_html)
+    answers = thread.is_reply_or_forward(mail)
+    return split(mail.text, mail.html, of_html=mail.text_is_of_html, answers=answers)
 
 
-def split(text: str, html: str | None = None, *, of_html: bool = False) -> Reply:
+def split(text: str, html: str | None = None, *, of_html: bool = False, answers: bool = True) -> Reply:
     """`text` taken apart; `html` is the mail's own, where it has one, and `text` may be Markdown made of it.
 
+    `answers`: the mail is a reply or a forward, as far as its fields tell.
     Where both show the same new text, it is taken from `text`; where they differ about where it ends, or
     `text` is made of it, HTML's structure decides. Takes time in proportion to the size of both, and
     raises nothing.
     """
-    lines = from_text(text)
+    lines = from_text(text, answers)
     if not html:
         return _judge(lines, spans_of(lines)).reply()
-    page = quote_html.read(html)
+    page = quote_html.read(html, answers)
     marked = _judge(page.lines, spans_of(page.lines))
     plain = _judge(lines, [Span(0, len(lines))] if of_html else spans_of(lines))
     if not (marked.quoted if of_html else _decides(marked, plain)):
         return _signed_as(marked, plain).reply()
     if (cut := _same_beginning(lines, marked)) is not None:
-        rest = Span(cut, len(lines), quoted=True, body=cut)
+        rest = Span(cut, len(lines), quoted=True, body=len(lines))
         return _judge(lines, [Span(0, cut), rest]).reply()
     return _reply_of(page, marked) or plain.reply()
 

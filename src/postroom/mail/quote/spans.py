@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postroom.mail.quote import words
-from postroom.mail.quote.attribution import Opening
+from postroom.mail.quote.attribution import ADDRESS, DATE, TIME, Opening
 from postroom.mail.quote.lines import INDENTED, OWN, QUOTED, Lines
 from postroom.mail.quote.openings import may_open, opening_at
 
@@ -110,7 +110,8 @@ def new_spans(lines: Lines, spans: Sequence[Span]) -> list[Span]:
         return list(spans)
     answers = [place for place in own if place > quotes[0]]
     if not answers:
-        return [spans[place] for place in own]
+        shown = [place for place in quotes if place == quotes[0] and _is_announced(lines, spans[place])]
+        return [spans[place] for place in sorted(own + shown)]
     in_place = {
         place for place in quotes if place < answers[-1] and _stays(lines, spans, place, len(answers))
     }
@@ -119,6 +120,19 @@ def new_spans(lines: Lines, spans: Sequence[Span]) -> list[Span]:
         for place, span in enumerate(spans)
         if place in in_place or not span.quoted
     ]
+
+
+def _is_announced(lines: Lines, span: Span) -> bool:
+    """Whether the writer shows lines that are no mail: the line above says so by its colon, without date or
+    address."""
+    if span.introduced or _is_forward(lines, span):
+        return False
+    above = next(
+        (i for i in range(span.start - 1, span.start - 4, -1) if i >= 0 and not lines.is_blank(i)), None
+    )
+    text = "" if above is None else lines.tidy(above)
+    told = DATE.search(text) or TIME.search(text) or ADDRESS.search(text)
+    return text.endswith((":", "：")) and not told
 
 
 def _stays(lines: Lines, spans: Sequence[Span], place: int, answers: int) -> bool:

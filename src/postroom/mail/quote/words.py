@@ -80,7 +80,7 @@ _LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             afsender | avsender | lähettäjä | odesílatel | odosielateľ | от | отправитель
             от кого | від | від кого | kimden | gönderen | 差出人 | 送信者 | 送信元 | 发件人
             寄件者 | 寄件人 | 보낸 사람 | 보낸사람 | 발신 | من | מאת | feladó | de la | από
-            expeditor | šalje | from address | pengirim | từ | จาก | frá | az
+            expeditor | šalje | from address | pengirim | từ | จาก | frá | az | nuo | saatja | no
             """
         ),
         _SENT: words(
@@ -92,7 +92,8 @@ _LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             gönderildi | gönderilme tarihi | gönderme tarihi | 送信日時 | 送信日 | 发送时间
             寄件日期 | 傳送時間 | 發送時間 | 发送日期 | 보낸 날짜 | 보낸날짜 | 보냄 | נשלח
             تاريخ الإرسال | تم الإرسال | أُرسلت | أرسلت | مرسل | elküldve | trimis | poslano
-            dikirim
+            dikirim | στάλθηκε | đã gửi | ส่ง | enviat el | enviat | изпратено | išsiųsta | saadetud
+            nosūtīts
             """
         ),
         _DATE: words(
@@ -108,7 +109,7 @@ _LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             adresat | till | til | vastaanottaja | komu | pro | кому | получатель | kime | alıcı
             宛先 | 收件人 | 收件者 | 받는 사람 | 받는사람 | 수신 | إلى | الى | אל | címzett
             către | προς | za | kepada | đến | ถึง | empfänger | för | mottagare | modtager
-            mottaker
+            mottaker | per a | до | kam | adressaat | prima
             """
         ),
         _SUBJECT: words(
@@ -116,7 +117,7 @@ _LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             subject | betreff | objet | sujet | asunto | oggetto | assunto | onderwerp | temat
             ämne | emne | aihe | předmět | predmet | тема | konu | 件名 | 主题 | 主題 | 主旨
             제목 | الموضوع | موضوع | נושא | tárgy | subiect | θέμα | assumpte | subjek | chủ đề
-            tiêu đề | เรื่อง | re | aw | otsikko | betr
+            tiêu đề | เรื่อง | re | aw | otsikko | betr | относно | teema | tēma | zadeva
             """
         ),
         _OTHER: words(
