@@ -14,6 +14,10 @@ _WRAPPED_LINES = 4
 _LONGEST = 500
 _SAID_SOON = 60
 _FEW_WORDS = 8
+_NAME_WORDS = 6
+_NAME_WIDTH = 60
+_BESIDE = 60
+_FEW_BESIDE = 5
 
 _SENDER_SAID = re.compile(
     rf"^(?:(?:[^\s@<>()]+ ){{0,4}}[<(\[](?:mailto:)?\S+@\S+[>)\]]|\S+@\S+) (?:{words.SAID.pattern}) ?[:：]$"
@@ -21,6 +25,14 @@ _SENDER_SAID = re.compile(
 _ADDRESS_IN_MARKS = re.compile(r"[<(\[„\"“«]\s?(?:mailto:)?[\w.+=-]{1,64}@\w")
 _DATE_FIRST = re.compile(r"^\W{0,6}(?:\S{1,14} )?\d")
 _DATE_SOON = re.compile(r"^\W{0,6}(?:\S{1,14} ){0,2}\d")
+_MOMENT = re.compile(
+    rf"(?:{DATE.pattern}|{TIME.pattern})(?::\d{{2}})?(?: ?[ap]\.?m\.?)?"
+    r"(?: ?(?:gmt|utc)?[+-]\d{1,2}:?\d{2}| ?\([^()@]{1,12}\))?"
+)
+_ENDS_IN_ADDRESS = re.compile(r"\S*+\W*$")
+_STATUS = re.compile(r"(?<!\d)[245]\d\d[ -][245]\.\d{1,3}\.\d{1,3}(?!\d)")
+_WORD = re.compile(r"[^\W_]+")
+_NO_NAME = re.compile(r"[\d:：]|^,?\s+-\s")
 _CUT_OFF = re.compile(r"^[<(\[]|^\W{0,3}\d{4}[, ]|^\d{1,2}[:.]\d{2}(?:[:.]\d{2})?[, ]")
 _ENDS = re.compile(r"[:：]\W{0,6}$|-{2,}$")
 _ENDS_IN_VERB = re.compile(rf"(?:{words.SAID.pattern})$")
@@ -120,7 +132,9 @@ def _is_attribution(text: str, followed: bool) -> bool:
     if said is None:
         if followed:
             return bool((dated or timed) and addressed) or bool(dated and timed and _begins(text))
-        return bool(_ADDRESS_IN_MARKS.search(text) and _DATE_FIRST.match(text))
+        return _DATE_FIRST.match(text) is not None and _is_of_name(text)
+    if not followed and _is_own_sentence(text, said):
+        return False
     if addressed:
         return True
     if words.OWN_SENTENCE.match(text):
@@ -128,6 +142,29 @@ def _is_attribution(text: str, followed: bool) -> bool:
     if not dated and not timed:
         return len(text.split()) <= _FEW_WORDS
     return followed or _begins(text) or said.start() < _SAID_SOON
+
+
+def _is_of_name(text: str) -> bool:
+    """Whether a time and an address tell of a mail without a verb: only a name stands between them.
+
+    A log has its words there, a chat its dash or bracket.
+    """
+    address = _ADDRESS_IN_MARKS.search(text)
+    if address is None or text.startswith("[") or _STATUS.search(text):
+        return False
+    if not _ENDS_IN_ADDRESS.match(text, address.end()):
+        return False
+    between = _MOMENT.sub("|", text[: address.start()][-_NAME_WIDTH:]).rpartition("|")[2]
+    return len(between.split()) <= _NAME_WORDS and _NO_NAME.search(between) is None
+
+
+def _is_own_sentence(text: str, said: re.Match[str]) -> bool:
+    """Whether a person tells who wrote, by a pronoun beside the verb; with an address it may be a name."""
+    if _ADDRESS_IN_MARKS.search(text):
+        return False
+    before = _WORD.findall(text[max(0, said.start() - _BESIDE) : said.start()])[-_FEW_BESIDE:]
+    after = _WORD.findall(text[said.end() : said.end() + _BESIDE])[:1]
+    return not words.of_us(said[0]).isdisjoint(before + after)
 
 
 def _is_dated(text: str) -> bool:

@@ -224,9 +224,9 @@ class _Reader:
             self.pieces.append(" ")
         if name != "blockquote":
             self.pending.update(traits & _PENDING)
-        if closes:
+        if closes and self.elements.open_:
             self.elements.closed(name, len(self.texts) + bool(self.pieces))
-        elif name not in _VOID:
+        elif (traits or self.elements.open_) and not closes and name not in _VOID:
             self.elements.opened(name, name != "blockquote" and not traits.isdisjoint(_ENDING))
         if name == "blockquote":
             self._blockquote(closes, traits)

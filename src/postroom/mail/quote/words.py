@@ -38,13 +38,50 @@ _SAID_ALONE = words(
 # "wrote" in scripts where words run together or take prefixes.
 _SAID_ANYWHERE = words(
     """
-    のメール | さんは書きました | 書きました | が書いた | さんの発言 | さんからのメール
+    のメール | のメッセージ | さんは書きました | 書きました | が書いた | さんの発言 | さんからのメール
     からの引用 | 写道 | 寫道 | 写到 | 寫到 | 提到 | 写信 | 編寫 | 编写 | 작성 | 쓴 글 | 님이 씀
     썼습니다 | 님의 말 | كتب | كتبت | كتابة | כתב | כתבה | כתב/ה | מאת | نوشت | เขียนว่า | เขียน
     लिखा
     """
 )
 SAID = re.compile(any_of(_SAID_ALONE, r"(?<!\w)", r"(?!\w)").pattern + "|" + any_of(_SAID_ANYWHERE).pattern)
+
+# Who writes in a person's own sentence, by the verb of the same language.
+_OF_US = {
+    "wrote | writes | has written": """
+        i | we | you | he | she | they | me | us | my | our | your | his | her | their
+        """,
+    "schrieb | schreibt | geschrieben": """
+        ich | wir | sie | er | mir | uns | ihnen | mein | meine | unser | unsere | ihr | ihre | euer | eure
+        """,
+    "a écrit | a ecrit | écrit | écrivait | ecrit": "j | m | je | nous | vous | tu | elle | votre | notre",
+    "escribió | escribio | ha escrito | escribía": """
+        yo | usted | ustedes | me | nos | le | les | te | su | mi | nuestro | nuestra | vuestro | vuestra
+        """,
+    "ha scritto | scrive | scritto": """
+        io | lei | voi | mi | ci | vi | vostro | vostra | nostro | nostra | mio | mia | suo | sua
+        """,
+    "escreveu | escreveram": """
+        eu | você | vocês | ele | ela | me | nos | lhe | seu | sua | meu | minha | nosso | nossa
+        """,
+    "schreef | geschreven": """
+        ik | u | je | jij | hij | zij | wij | we | mij | ons | uw | mijn | onze | jullie
+        """,
+    "skrev | skriver | skrivit": """
+        jag | jeg | du | ni | vi | han | hon | hun | mig | meg | oss | os | min | din
+        """,
+    "писал | писала | написал | написала | пишет": """
+        я | вы | ты | он | она | мне | нам | ваш | ваша | мой | моя | наш | наша
+        """,
+    "napisał | napisała": "pan | pani | mi | nam | mój | moja | nasz | nasza | wasz | wasza",
+}
+_OF_US_BY_VERB = {verb: frozenset(words(who)) for verbs, who in _OF_US.items() for verb in words(verbs)}
+
+
+def of_us(verb: str) -> frozenset[str]:
+    """The words of a person's own sentence about who wrote, when that is told by `verb`."""
+    return _OF_US_BY_VERB.get(verb, frozenset())
+
 
 # What an attribution line begins with when not with a date, a name or an address.
 _BEGINNINGS = words(
