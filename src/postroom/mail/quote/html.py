@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from html import unescape
 
 from postroom.mail.quote.lines import INDENTED, OWN, QUOTED, Lines
-from postroom.mail.quote.words import words
+from postroom.mail.quote.words import LABELS, words
 
 _TAG = re.compile(r"<(?:(!--)|(/?)([a-zA-Z][a-zA-Z0-9:]*+)((?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+'|[\"'])*+)>)")
 _SPACED_TAG = re.compile(r"\s*+" + _TAG.pattern)
@@ -57,16 +57,18 @@ _SIGNS = re.compile(
     r"gmail_signature(?!_prefix)|data-signatureblock|moz-signature|protonmail_signature|id\s*=\s*[\"']?(?:x_)?signature\b"
     r"|ms-outlook-mobile-signature|applemailsignature|data-smartmail\s*=\s*[\"']?gmail_signature|tutanota_signature"
 )
+_OUTLOOK_BORDER = re.compile(r"border\s*:\s*none\s*;\s*border-top\s*:\s*solid")
 _TOP_BORDER = re.compile(r"border-top(?:-style)?\s*:[^;\"']{0,40}solid")
 _TRAITS = {
     "opens": _OPENS,
     "wraps": _WRAPS,
     "signs": _SIGNS,
     "borders": _TOP_BORDER,
+    "outlooks": _OUTLOOK_BORDER,
     "cites": _CITES,
     "indents": _AUTHORS_INDENT,
 }
-_PENDING = frozenset({"opens", "signs", "borders"})
+_PENDING = frozenset({"opens", "signs", "borders", "outlooks"})
 _ENDING = frozenset({"wraps", "signs"})
 
 
@@ -163,7 +165,7 @@ class _Reader:
     ends: list[int] = field(default_factory=list)
     opens: set[int] = field(default_factory=set)
     signs: set[int] = field(default_factory=set)
-    borders: list[int] = field(default_factory=list)
+    borders: dict[int, bool] = field(default_factory=dict)
     quotes: list[int] = field(default_factory=list)
     pieces: list[str] = field(default_factory=list)
     piece_end: int = 0
@@ -190,7 +192,9 @@ class _Reader:
                 self._tag(name, bool(tag[2]), tag[4], position)
         self._text(position, len(self.html))
         self._break()
-        self.opens.update(line for line in self.borders if self._heads_a_mail(line))
+        self.opens.update(
+            line for line, by_outlook in self.borders.items() if self._heads_a_mail(line, by_outlook)
+        )
 
     def _text(self, start: int, end: int) -> None:
         if start >= end:
@@ -267,7 +271,7 @@ class _Reader:
         if "signs" in self.pending:
             self.signs.add(number)
         if "borders" in self.pending:
-            self.borders.append(number)
+            self.borders[number] = "outlooks" in self.pending
         self.pending.clear()
         self.elements.begin(number)
         self.texts.append(text)
@@ -281,15 +285,22 @@ class _Reader:
             self.ends.append(self.ends[-1])
             self.marks.append(self.marks[-1])
 
-    def _heads_a_mail(self, line: int) -> bool:
-        """Whether a block below a line (Outlook's separator) holds headers, of whatever language."""
-        head = [text for text in self.texts[line : line + 8] if text][:5]
-        labels = sum(":" in text[:24] or "：" in text[:24] for text in head)
-        together = " ".join(text[:200] for text in head)
-        return labels >= 2 and bool(_DATE_AND_TIME.search(together))
+    def _heads_a_mail(self, line: int, by_outlook: bool) -> bool:
+        """Whether a block below a border holds headers; of whatever language where the border is Outlook's.
+
+        Cards, tables and signatures have borders and labels too.
+        """
+        head = [text[:200].lower() for text in self.texts[line : line + 8] if text][:5]
+        labels = [text[:24].replace("：", ":").partition(":") for text in head]
+        known = sum(label.strip() in LABELS for label, colon, _ in labels if colon)
+        together = " ".join(head)
+        if by_outlook:
+            return sum(bool(colon) for _, colon, _ in labels) >= 2 and bool(_DATE_AND_TIME.search(together))
+        return known >= 3 and bool(_YEAR_OR_TIME.search(together))
 
 
 _DATE_AND_TIME = re.compile(r"\d{1,2}[:.]\d{2}")
+_YEAR_OR_TIME = re.compile(r"(?<!\d)(?:\d{4}|\d{1,2}:\d{2})(?!\d)")
 
 
 def _skipped(lowered: str, name: str, position: int, unclosed: set[str]) -> int:

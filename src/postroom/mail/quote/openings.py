@@ -25,6 +25,7 @@ _LABEL = re.compile(r"^[^\d:：]{1,24}[:：]")
 _ADDRESS_THEN_COLON = re.compile(r"@[\w.-]{1,100}[>)\]] ?[:：](?: |$)")
 _ALL_OF_OUTLOOK = frozenset({words.FROM, words.SENT, words.TO, words.SUBJECT})
 _RULE = re.compile(r"^[-_=*~ ]{3,}$")
+_MARKS_OF_HELPDESKS = "-#=[*_~|<"
 _MAY_OPEN = frozenset(":：-—‐_=*#<>＞─━")
 
 
@@ -98,9 +99,10 @@ def _is_trace(text: str) -> bool:
 def _reply_above(lines: Lines, index: int, _floor: int) -> Opening | None:
     """`##- Please type your reply above this line -##`, by which a helpdesk finds the answer."""
     text = lines.tidy(index)
-    if len(text) < 120 and words.REPLY_ABOVE.search(text):
-        return Opening(index, index + 1)
-    return None
+    if len(text) >= _LONGEST_SEPARATOR or not words.REPLY_ABOVE.search(text):
+        return None
+    told = text[0] in _MARKS_OF_HELPDESKS or words.REPLY_ABOVE_STARTS.match(text)
+    return Opening(index, index + 1) if told else None
 
 
 def _separator(lines: Lines, index: int, _floor: int) -> Opening | None:
@@ -114,14 +116,23 @@ def _separator(lines: Lines, index: int, _floor: int) -> Opening | None:
     if found is None:
         return None
     rest = found["rest"].strip()
-    between_dashes = _DASHES_BEFORE.match(text) and (
-        not rest or _DASHES_AFTER.search(text) or _goes_on_with_headers(rest)
-    )
     below = lines.next_filled(index + 1)
     headers = None if below is None else _header_block(lines, below, below, marked=True)
-    if between_dashes or (headers and not rest.strip(":：")):
+    dashed = _DASHES_BEFORE.match(text) and (not rest or _DASHES_AFTER.search(text))
+    heads = dashed and (headers or _is_heading(found["form"], rest.strip("-_=~*#>| ")))
+    goes_on = _DASHES_BEFORE.match(text) and _goes_on_with_headers(rest)
+    if heads or goes_on or (headers and not rest.strip(":：")):
         return Opening(index, headers.end if headers else index + 1)
     return None
+
+
+def _is_heading(form: str, rest: str) -> bool:
+    """Whether words between dashes head a mail, and are no price, no invoice and no note of the writer's."""
+    if DATE.search(rest) or "@" in rest:
+        return True
+    return (
+        not rest if form in words.HEADINGS else bool(rest) and len(rest.split()) == 1 and form == "original"
+    )
 
 
 def _goes_on_with_headers(rest: str) -> bool:

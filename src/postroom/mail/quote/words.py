@@ -193,6 +193,7 @@ _ORIGINAL = words(
     原始邮件 | 原始郵件 | 原始信件 | 邮件原件 | 原邮件 | 原信件 | 回复的原邮件 | 原始讯息
     원본 메시지 | 원본 메일 | 원본메일 | 원본 이메일 | 원본 내용 | الرسالة الأصلية | رسالة أصلية
     ההודעה המקורית | הודעה מקורית | eredeti üzenet | mesaj original | mesajul original
+    originální zpráva | originalt melding | originalna správa | original besked | original text | originalbericht
     αρχικό μήνυμα | izvorna poruka | originalna poruka | pesan asli | thư gốc | ข้อความต้นฉบับ
     """
 )
@@ -233,8 +234,11 @@ _FORWARDED = words(
     """
 )
 SEPARATOR = re.compile(
-    r"^[-_=*~#>|\s]*(?:" + any_of(_ORIGINAL + _FORWARDED).pattern + r")(?P<rest>[^\n]{0,500})$"
+    r"^[-_=*~#>|\s]*(?P<form>" + any_of(_ORIGINAL + _FORWARDED).pattern + r")(?P<rest>[^\n]{0,500})$"
 )
+# Without these, which need a name or a word behind them, the forms are headings by themselves.
+_UNFINISHED = frozenset(words("original | forwarded by | weitergeleitet von | transféré par | inoltrato da"))
+HEADINGS = frozenset(_ORIGINAL + _FORWARDED) - _UNFINISHED
 # Apple Mail opens forwarded mail by such a line that ends in a colon and has no dashes.
 FORWARD_STARTS = any_of(_FORWARDED, "^", r" ?[:：]$")
 
@@ -242,8 +246,8 @@ FORWARD_STARTS = any_of(_FORWARDED, "^", r" ?[:：]$")
 REPLY_ABOVE = any_of(
     words(
         """
-        reply above this line | type your reply above this line | reply above the line
-        write above this line | please reply above this line | reply above this text
+        reply above this line | reply above. do not remove this line | reply above the line
+        type your reply above this line | write above this line | please reply above this line | reply above this text
         replies above this line | reply above here
         in replies all text above this line is added to the ticket
         to reply, type above this line | oberhalb dieser linie | über dieser linie
@@ -256,4 +260,8 @@ REPLY_ABOVE = any_of(
         bu satırın üstüne | この行より上 | この線より上 | 请在此行上方 | 此线以上 | 이 줄 위에
         """
     ),
+)
+# What such a line begins with when no mark stands before it: a sentence about a line begins otherwise.
+REPLY_ABOVE_STARTS = any_of(
+    words("reply | type | write | please | replies above | in replies | to reply | bitte antworten"), "^"
 )
