@@ -42,6 +42,10 @@ TEXTS = {
     "invisible": "\u200b\n",
     "wrapped quotes": "> " + "a" * 70 + "\nb\n",
     "closings": "Best regards\n",
+    "own sentences": "your a-a-a-a-a-a your a-a-a-a-a-a 1999 12:12 wrote:\n",
+    "times before an address": "1:11" * 100 + "<a@b 1999:\n",
+    "dashed notes": "-- original x y --\n",
+    "words below signatures": "a\n-- \nb c d\n\n",
 }
 PAGES = {
     "divs": "<div>",
@@ -59,6 +63,9 @@ PAGES = {
     "entities": "&#1",
     "tables": "<table><tr><td>",
     "preformatted": "<pre>\n",
+    "signatures": "<div class='gmail_signature'>a</div>",
+    "nested signatures": "<div class='gmail_signature'><p>a",
+    "marks of webmail": "<div id='appendonsend'>1999</div>",
     "rules": "<hr>",
     "attributions": "On 1999 12:12 a@b wrote:<br>",
 }

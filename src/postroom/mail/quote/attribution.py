@@ -57,6 +57,8 @@ def attribution(lines: Lines, index: int, floor: int) -> Opening | None:
     last = _QUOTED_AT_ONCE.sub(":", lines.tidy(index))
     if not _ends(last, followed) or _goes_on(lines, index):
         return None
+    if not (followed or "@" in last) and _is_own_sentence(last[-_BESIDE:]):
+        return None
     if _stands_alone(lines, index) and _SENDER_SAID.match(last):
         return Opening(index, index + 1)
     text, fewest, named = "", None, False
@@ -133,7 +135,7 @@ def _is_attribution(text: str, followed: bool) -> bool:
         if followed:
             return bool((dated or timed) and addressed) or bool(dated and timed and _begins(text))
         return _DATE_FIRST.match(text) is not None and _is_of_name(text)
-    if not followed and _is_own_sentence(text, said):
+    if not followed and _is_own_sentence(text[max(0, said.start() - _BESIDE) :]):
         return False
     if addressed:
         return True
@@ -150,19 +152,20 @@ def _is_of_name(text: str) -> bool:
     A log has its words there, a chat its dash or bracket.
     """
     address = _ADDRESS_IN_MARKS.search(text)
-    if address is None or text.startswith("[") or _STATUS.search(text):
+    if address is None or not _ENDS_IN_ADDRESS.match(text, address.end()):
         return False
-    if not _ENDS_IN_ADDRESS.match(text, address.end()):
+    if text.startswith("[") or _STATUS.search(text):
         return False
     between = _MOMENT.sub("|", text[: address.start()][-_NAME_WIDTH:]).rpartition("|")[2]
     return len(between.split()) <= _NAME_WORDS and _NO_NAME.search(between) is None
 
 
-def _is_own_sentence(text: str, said: re.Match[str]) -> bool:
+def _is_own_sentence(text: str) -> bool:
     """Whether a person tells who wrote, by a pronoun beside the verb; with an address it may be a name."""
-    if _ADDRESS_IN_MARKS.search(text):
+    said = words.SAID.search(text)
+    if said is None or _ADDRESS_IN_MARKS.search(text):
         return False
-    before = _WORD.findall(text[max(0, said.start() - _BESIDE) : said.start()])[-_FEW_BESIDE:]
+    before = _WORD.findall(text[: said.start()])[-_FEW_BESIDE:]
     after = _WORD.findall(text[said.end() : said.end() + _BESIDE])[:1]
     return not words.of_us(said[0]).isdisjoint(before + after)
 

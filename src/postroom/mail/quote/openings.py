@@ -128,11 +128,9 @@ def _separator(lines: Lines, index: int, _floor: int) -> Opening | None:
 
 def _is_heading(form: str, rest: str) -> bool:
     """Whether words between dashes head a mail, and are no price, no invoice and no note of the writer's."""
-    if DATE.search(rest) or "@" in rest:
-        return True
-    return (
-        not rest if form in words.HEADINGS else bool(rest) and len(rest.split()) == 1 and form == "original"
-    )
+    if rest:
+        return "@" in rest or bool(DATE.search(rest))
+    return form in words.HEADINGS
 
 
 def _goes_on_with_headers(rest: str) -> bool:

@@ -7,11 +7,13 @@ The body is judged as lines (`quote.lines`), which openings (`quote.openings`) c
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from postroom.mail import thread
 from postroom.mail.html import to_text
 from postroom.mail.message import Mail
 from postroom.mail.quote import html as quote_html
+from postroom.mail.quote import words
 from postroom.mail.quote.lines import Lines, from_text
 from postroom.mail.quote.signature import tail_of
 from postroom.mail.quote.spans import Span, new_spans, spans_of
@@ -20,6 +22,7 @@ _WORD = re.compile(r"[^\W_]+")
 _LINK_TARGET = re.compile(r"\]\([^()\s]{0,500}\)|<(?:https?|mailto):[^<>\s]{0,500}>|https?://\S{1,500}")
 _EDGE = 400
 _SLACK = 12
+_FIRST_LINES = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Reply:
 
     `new_text` is never empty when the mail has text: without words of the writer's own it is the whole
     text. It ends before a signature that ends the mail by a sign that is certain (`-- `, "Sent from my
-    phone", a list's footer), and keeps one that only looks like it or stands above the quote.
+    phone", a list's footer), and keeps one that only looks like it or stands above the quote or own words.
     """
 
     new_text: str
@@ -87,6 +90,8 @@ def _judge(lines: Lines, spans: Sequence[Span]) -> _Verdict:
     if not own:
         return _all_new(lines)
     last = own[-1]
+    if any(map(partial(_answers_within, lines, own[0]), spans)):
+        return _all_new(lines)
     tail = tail_of(lines, last.start, last.end)
     if len(own) == 1 and not lines.says_something(last.start, tail.words_end):
         return _all_new(lines)
@@ -99,6 +104,15 @@ def _judge(lines: Lines, spans: Sequence[Span]) -> _Verdict:
         _ranges(span for span in spans if span.quoted),
         (tail.signature_start, tail.end),
     )
+
+
+def _answers_within(lines: Lines, own: Span, quote: Span) -> bool:
+    """Whether the writer says that answers stand inside a quote, where nothing tells them from it."""
+    marked = any(lines.marks[quote.body : quote.end])
+    if not quote.quoted or marked or quote.start < own.end:
+        return False
+    said = list(lines.filled(own.start, own.end))[:_FIRST_LINES]
+    return any(words.ANSWERS_WITHIN.search(lines.tidy(index)) for index in said)
 
 
 def _ranges(spans: Iterable[Span]) -> tuple[tuple[int, int], ...]:

@@ -193,7 +193,8 @@ _ORIGINAL = words(
     原始邮件 | 原始郵件 | 原始信件 | 邮件原件 | 原邮件 | 原信件 | 回复的原邮件 | 原始讯息
     원본 메시지 | 원본 메일 | 원본메일 | 원본 이메일 | 원본 내용 | الرسالة الأصلية | رسالة أصلية
     ההודעה המקורית | הודעה מקורית | eredeti üzenet | mesaj original | mesajul original
-    originální zpráva | originalt melding | originalna správa | original besked | original text | originalbericht
+    originální zpráva | originalt melding | originalna správa | original besked
+    original text | originalbericht
     αρχικό μήνυμα | izvorna poruka | originalna poruka | pesan asli | thư gốc | ข้อความต้นฉบับ
     """
 )
@@ -247,7 +248,8 @@ REPLY_ABOVE = any_of(
     words(
         """
         reply above this line | reply above. do not remove this line | reply above the line
-        type your reply above this line | write above this line | please reply above this line | reply above this text
+        type your reply above this line | write above this line
+        please reply above this line | reply above this text
         replies above this line | reply above here
         in replies all text above this line is added to the ticket
         to reply, type above this line | oberhalb dieser linie | über dieser linie
@@ -264,4 +266,33 @@ REPLY_ABOVE = any_of(
 # What such a line begins with when no mark stands before it: a sentence about a line begins otherwise.
 REPLY_ABOVE_STARTS = any_of(
     words("reply | type | write | please | replies above | in replies | to reply | bitte antworten"), "^"
+)
+
+# "See my answers in red below": what a writer says who answered inside the quoted text.
+_ANSWERS = words(
+    """
+    answer | answers | answered | comment | comments | commented | reply | replies | replied | response
+    responses | remarks | notes | antwort | antworten | geantwortet | kommentar | kommentare
+    anmerkungen | réponse | réponses | répondu | commentaires | remarques | respuesta | respuestas
+    comentarios | risposta | risposte | commenti | resposta | respostas | comentários | antwoord
+    antwoorden | opmerkingen | odpowiedzi | komentarze | svar | kommentarer | ответы | комментарии
+    """
+)
+_WITHIN = words(
+    """
+    below | inline | in-line | in line | in red | in blue | in green | in bold | in colour | in color
+    unten | in rot | in blau | in grün | rot markiert | im text | weiter unten | ci-dessous | en rouge
+    en bleu | en vert | dans le texte | abajo | en rojo | en azul | en verde | sotto | in rosso | in blu
+    nel testo | abaixo | em vermelho | em azul | hieronder | in het rood | in het blauw | poniżej
+    na czerwono | nedan | nedenfor | i rött | i rødt | ниже | красным
+    """
+)
+ANSWERS_WITHIN = re.compile(
+    any_of(_ANSWERS, r"(?<!\w)", r"(?!\w)").pattern
+    + r"[^.?!]{0,60}"
+    + any_of(_WITHIN, r"(?<!\w)", r"(?!\w)").pattern
+    + "|"
+    + any_of(_WITHIN, r"(?<!\w)", r"(?!\w)").pattern
+    + r"[^.?!]{0,60}"
+    + any_of(_ANSWERS, r"(?<!\w)", r"(?!\w)").pattern
 )
