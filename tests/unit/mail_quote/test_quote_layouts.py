@@ -68,6 +68,8 @@ def test_headers_that_nothing_else_marks_are_a_quote_only_in_a_reply_or_forward(
     assert quote.split(pasted, answers=False).new_text == pasted
     marked = pasted.replace("From:", "-----Original Message-----\nFrom:")
     assert quote.split(marked, answers=False).new_text == "Is this from you?"
+    of_a_mail = pasted.replace("Date:", "Subject: Plan\nDate:")
+    assert quote.split(of_a_mail, answers=False).new_text == "Is this from you?"
     fields = "From: a@example.com\r\nSubject: {}\r\n\r\n"
     for subject, new_text in (
         ("Help", pasted),

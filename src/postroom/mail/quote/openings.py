@@ -196,11 +196,12 @@ def _role(text: str) -> str | None:
 def _is_mail_header(values: Mapping[str, str], marked: bool, answers: bool) -> bool:
     """Whether header lines, by their role, are a mail's: orders and journeys have from, to and date too."""
     roles = values.keys()
-    if not (marked or answers or roles >= _ALL_OF_OUTLOOK):
-        return False
     addressed = "@" in values.get(words.FROM, "") or "@" in values.get(words.TO, "")
     text = " ".join(values.values())
     when = bool(DATE.search(text)) and _is_timed(text)
+    by_mail = words.FROM in roles and when and not roles.isdisjoint({words.SENT, words.SUBJECT})
+    if not (marked or answers or by_mail or roles >= _ALL_OF_OUTLOOK):
+        return False
     sent = words.SENT in roles and when
     if words.FROM in roles and len(roles - {words.OTHER}) >= 3:
         timed = when or _is_timed(values.get(words.SENT, "") + values.get(words.DATE, ""))
