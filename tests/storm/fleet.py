@@ -1,14 +1,13 @@
 """The worker processes of a storm: started, killed, stopped and continued."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.storm.ground import Ground
+from tests.support.processes import Birth, Process, started
 from tests.support.served import clean_environment
 
 
@@ -16,7 +15,7 @@ from tests.support.served import clean_environment
 class Worker:
     """One process. `standing`: stopped by SIGSTOP."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     standing: bool = False
 
@@ -42,15 +41,7 @@ class Fleet:
         folder.mkdir()
         log = folder / "log"
         given = {**self._ground.variables, "POSTROOM_DATA_DIR": str(folder / "data")}
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "postroom", self._role],
-                env=clean_environment(given),
-                cwd=folder,
-                stdout=output,
-                stderr=output,
-                stdin=subprocess.DEVNULL,
-            )
+        process = started(Birth(folder, clean_environment(given), (self._role,), stdout=log, stderr=log))
         worker = Worker(process, log)
         self.workers.append(worker)
         return worker
