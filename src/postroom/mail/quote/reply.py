@@ -23,6 +23,7 @@ _LINK_TARGET = re.compile(r"\]\([^()\s]{0,500}\)|<(?:https?|mailto):[^<>\s]{0,50
 _EDGE = 400
 _SLACK = 12
 _FIRST_LINES = 30
+_MOST_MARKDOWN_LINES = 10_000  # nobody writes so many; a hostile mail has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,8 @@ def _words(text: str) -> list[str]:
 
 
 def _reply_of(page: quote_html.Page, verdict: _Verdict) -> Reply | None:
-    """The parts of a page, its new text as Markdown; None when that shows nothing."""
+    """The parts of a page, its new text as Markdown unless it is endless; None when that shows nothing."""
+    if sum(end - start for start, end in verdict.new) > _MOST_MARKDOWN_LINES:
+        return verdict.reply()
     new_text = to_text(page.html_of(verdict.new)).text.strip()
     return replace(verdict.reply(), new_text=new_text) if new_text else None
