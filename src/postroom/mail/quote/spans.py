@@ -8,7 +8,7 @@ from postroom.mail.quote.attribution import ADDRESS, DATE, TIME, Opening
 from postroom.mail.quote.lines import INDENTED, OWN, QUOTED, Lines
 from postroom.mail.quote.openings import may_open, opening_at
 
-_MOST_LOOKS = 2_500
+_MOST_LOOKS = 2_000
 _MOST_SPANS = 4_000
 
 
