@@ -99,6 +99,13 @@ def test_megabyte_of_html_takes_less_than_a_second(name: str) -> None:
     assert seconds(lambda: quote.split("x", html)) < 1
 
 
+def test_a_page_that_tells_of_answers_above_a_thousand_quotes_takes_less_than_a_second() -> None:
+    told = "answers and comments " * 20 + "<br>"
+    quoted = '<div class="gmail_quote">On 3 Apr 2023 at 12:34 t@example.com wrote:<br>q</div>own<br>'
+    html = f"<div>{told * 30}</div>{repeated(quoted, MEGABYTE)}"
+    assert seconds(lambda: quote.split("x", html)) < 1
+
+
 def test_new_text_above_a_megabyte_of_hostile_quotes_is_still_found() -> None:
     for piece in TEXTS.values():
         mail = f"Fine.\n\nOn 3 Apr 2023, at 12:34, Tom <t@example.com> wrote:\n{repeated(piece, MEGABYTE)}"

@@ -151,7 +151,8 @@ def _header_block(lines: Lines, index: int, floor: int, marked: bool = False) ->
     """`From: … Sent: … To: … Subject: …` in any order and language, folded lines allowed.
 
     `marked`: something above says that a mail begins, so that less is enough. Without that, and in a mail
-    that is no reply or forward, only all that Outlook writes is: forms, orders and pasted headers look alike.
+    that is no reply or forward, it takes what forms, orders and journeys lack: a dated subject or sending, or
+    all that Outlook writes.
     """
     if index >= len(lines) or not _role(lines.tidy(index)):
         return None

@@ -7,7 +7,7 @@ The body is judged as lines (`quote.lines`), which openings (`quote.openings`) c
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from itertools import islice
 
 from postroom.mail import thread
 from postroom.mail.html import to_text
@@ -91,7 +91,7 @@ def _judge(lines: Lines, spans: Sequence[Span]) -> _Verdict:
     if not own:
         return _all_new(lines)
     last = own[-1]
-    if any(map(partial(_answers_within, lines, own[0]), spans)):
+    if _may_hide_answers(lines, spans, own[0]) and _tells_of_answers_within(lines, own[0]):
         return _all_new(lines)
     tail = tail_of(lines, last.start, last.end)
     if len(own) == 1 and not lines.says_something(last.start, tail.words_end):
@@ -107,12 +107,15 @@ def _judge(lines: Lines, spans: Sequence[Span]) -> _Verdict:
     )
 
 
-def _answers_within(lines: Lines, own: Span, quote: Span) -> bool:
-    """Whether the writer says that answers stand inside a quote, where nothing tells them from it."""
-    marked = any(lines.marks[quote.body : quote.end])
-    if not quote.quoted or marked or quote.start < own.end:
-        return False
-    said = list(lines.filled(own.start, own.end))[:_FIRST_LINES]
+def _may_hide_answers(lines: Lines, spans: Sequence[Span], own: Span) -> bool:
+    """Whether below the writer's first words stands a quote in which nothing tells answers from it."""
+    below = (span for span in spans if span.quoted and span.start >= own.end)
+    return not all(any(lines.marks[span.body : span.end]) for span in below)
+
+
+def _tells_of_answers_within(lines: Lines, own: Span) -> bool:
+    """Whether the writer says at the beginning that answers stand inside the quote."""
+    said = islice(lines.filled(own.start, own.end), _FIRST_LINES)
     return any(words.ANSWERS_WITHIN.search(lines.tidy(index)) for index in said)
 
 
