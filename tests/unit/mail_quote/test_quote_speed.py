@@ -43,6 +43,7 @@ TEXTS = {
     "wrapped quotes": "> " + "a" * 70 + "\nb\n",
     "closings": "Best regards\n",
     "own sentences": "your a-a-a-a-a-a your a-a-a-a-a-a 1999 12:12 wrote:\n",
+    "quotes and delimiters": ">\n-- \n",
     "times before an address": "1:11" * 100 + "<a@b 1999:\n",
     "dashed notes": "-- original x y --\n",
     "words below signatures": "a\n-- \nb c d\n\n",

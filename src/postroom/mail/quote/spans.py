@@ -9,7 +9,7 @@ from postroom.mail.quote.lines import INDENTED, OWN, QUOTED, Lines
 from postroom.mail.quote.openings import may_open, opening_at
 
 _MOST_LOOKS = 2_000
-_MOST_SPANS = 4_000
+_MOST_QUOTES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ def spans_of(lines: Lines) -> list[Span]:
     Indented lines are a person's own layout until something introduces a quote.
     """
     spans: list[Span] = []
-    start, least = 0, QUOTED
+    start, least, quotes = 0, QUOTED, 0
     for index in _worth_a_look(lines):
         if index < start:
             continue
-        if len(spans) > _MOST_SPANS:
+        if quotes == _MOST_QUOTES:
             break
         if lines.marks[index] >= least:
             quote = Span(index, _run_end(lines, index, least), quoted=True, body=index)
@@ -47,7 +47,7 @@ def spans_of(lines: Lines) -> list[Span]:
             continue
         _append(spans, lines, Span(start, quote.start))
         _append(spans, lines, quote)
-        start = quote.end
+        start, quotes = quote.end, quotes + 1
     _append(spans, lines, Span(start, len(lines)))
     return spans
 
